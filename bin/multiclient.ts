@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+import { multiclient } from '../src/cli/multiclient.js';
+import { main } from '../src/cli/program.js';
+import { realWorld } from '../src/cli/world.js';
+
+await main(multiclient, realWorld());

@@ -1,0 +1,13 @@
+import type { ClientEvent } from '../client/events.js';
+import type { ClientOptions } from '../node/options.js';
+import { ClientNarrator } from '../ui/client-narrator.js';
+import { parseClientCommandLine } from './client-options.js';
+import type { Program } from './program.js';
+
+export const multiclient: Program<ClientOptions, ClientEvent> = {
+  name: 'multiclient',
+  parse: parseClientCommandLine,
+  narrate: (now) => new ClientNarrator(now),
+  load: async () => (await import('../node/run-client.js')).runClient,
+  whenStopped: 'the copy is not complete; start multiclient again to finish it',
+};

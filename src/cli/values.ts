@@ -1,0 +1,136 @@
+/**
+ * Readers of option values. Each takes the text from the command line and returns the value, or
+ * throws BadValue with a clause that says what is wrong and what would be right.
+ */
+import { isIP, isIPv4, isIPv6 } from 'node:net';
+
+/** The text of an option cannot be read as what the option wants. A usage error. */
+export class BadValue extends Error {
+  override readonly name = 'BadValue';
+}
+
+/** A reader of whole numbers. `what` is a noun with its article: 'a port'. */
+export function wholeNumber(what: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new BadValue(`'${text}' is not ${what}; give a whole number from ${min} to ${max}`);
+  };
+}
+
+export const readPort = wholeNumber('a port', 1, 65535);
+
+/** Text that must not be empty. `what` is a noun with its article. */
+export function someText(what: string): (text: string) => string {
+  return (text) => {
+    if (text !== '') return text;
+    throw new BadValue(`the value is empty; give ${what}`);
+  };
+}
+
+/** A file or device name. `-` is refused: chunks are read and written in any order. */
+export function fileName(what: string): (text: string) => string {
+  const read = someText(what);
+  return (text) => {
+    if (text !== '-') return read(text);
+    throw new BadValue(
+      `'-' does not stand for a pipe here, as an image is not handled from front to back; give ${what}`,
+    );
+  };
+}
+
+/** One word of a fixed few. */
+export function oneOf<const Word extends string>(words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((candidate) => candidate === text);
+    if (word !== undefined) return word;
+    throw new BadValue(`'${text}' is not known; give ${words.join(' or ')}`);
+  };
+}
+
+function isMulticast(address: string): boolean {
+  if (isIPv4(address)) return /^(22[4-9]|23\d)\./.test(address);
+  return /^ff[0-9a-f]{2}:/i.test(address);
+}
+
+/** A multicast address: 224.0.0.0/4 or ff00::/8. */
+export function readGroup(text: string): string {
+  const percent = text.indexOf('%');
+  if (percent >= 0 && isIPv6(text)) {
+    throw new BadValue(`give '${text.slice(0, percent)}' alone, and name the interface with -i`);
+  }
+  if (isIP(text) !== 0 && isMulticast(text)) return text;
+  const trouble = isIP(text) === 0 ? 'is not an IP address' : 'is not a multicast address';
+  throw new BadValue(
+    `'${text}' ${trouble}; give one from 224.0.0.0 to 239.255.255.255, or an IPv6 one that begins with ff`,
+  );
+}
+
+export interface ServerAddress {
+  /** Undefined: find the server by multicast. */
+  host: string | undefined;
+  /** Undefined: the default. */
+  port: number | undefined;
+}
+
+const ADDRESS_FORMS = 'give PORT, HOST, HOST:PORT or [IPV6]:PORT';
+
+/** Labels of letters, digits, hyphens and underscores; the last one not all digits. */
+function isHostName(text: string): boolean {
+  if (text.length > 253 || !/^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/i.test(text)) return false;
+  return !/(^|\.)\d+\.?$/.test(text);
+}
+
+/** PORT, HOST, HOST:PORT, [IPV6]:PORT, and a bare IPv6 address, which can hold no port. */
+export function readServerAddress(text: string): ServerAddress {
+  if (/^\d+$/.test(text)) return { host: undefined, port: readPort(text) };
+  if (isIPv6(text)) return { host: text, port: undefined };
+  const parts = /^(?:\[(?<v6>[^\]]*)\]|(?<name>[^:[\]]*))(?::(?<port>.*))?$/.exec(text)?.groups;
+  const host = parts?.v6 ?? parts?.name ?? '';
+  if (parts === undefined || host === '') {
+    throw new BadValue(`'${text}' is not an address; ${ADDRESS_FORMS}`);
+  }
+  const fits = parts.v6 === undefined ? isIPv4(host) || isHostName(host) : isIPv6(host);
+  if (!fits) {
+    throw new BadValue(`'${host}' is neither a host name nor an IP address; ${ADDRESS_FORMS}`);
+  }
+  if (isMulticast(host)) {
+    throw new BadValue(`'${host}' is a multicast group; name one host here, and the group with -g`);
+  }
+  return { host, port: parts.port === undefined ? undefined : readPort(parts.port) };
+}
+
+const RATE_FACTORS: Record<string, number> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
+const MIN_RATE = 1e3;
+const MAX_RATE = 1e12;
+
+/** Bits per second, with k, M or G in either case: 500k, 900M, 2.5G. */
+export function readRate(text: string): number {
+  const parts = /^(\d+(?:\.\d+)?)([kmg]?)$/i.exec(text);
+  const factor = RATE_FACTORS[parts?.[2]?.toLowerCase() ?? ''];
+  if (parts === null || factor === undefined) {
+    throw new BadValue(
+      `'${text}' is not a rate; give bits per second, with k, M or G if you like: 500k, 900M, 2.5G`,
+    );
+  }
+  const rate = Math.round(Number(parts[1]) * factor);
+  if (rate >= MIN_RATE && rate <= MAX_RATE) return rate;
+  throw new BadValue(
+    `${rate} bits per second is out of range; give 1k to 1000G, and mind the letter (900M, not 900)`,
+  );
+}
+
+/** Bytes of an IP packet, or 'auto'. 576 is the least that IPv4 promises. */
+export function readMtu(text: string): number | 'auto' {
+  if (text === 'auto') return 'auto';
+  const value = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= 576 && value <= 65535) return value;
+  throw new BadValue(`'${text}' is not an MTU; give auto, or bytes from 576 to 65535`);
+}
+
+/** Seconds, with a fraction if need be, to whole milliseconds. */
+export function readSecondsAsMs(text: string): number {
+  const ms = /^\d{1,9}(\.\d+)?$/.test(text) ? Math.round(Number(text) * 1000) : Number.NaN;
+  if (ms >= 1 && ms <= 1e9) return ms;
+  throw new BadValue(`'${text}' is not a time; give seconds from 0.001 to 1000000`);
+}

@@ -1,0 +1,214 @@
+/**
+ * What to ask for, and when. Three things tell that something is missing: the pass moved on
+ * past it, the server has nothing left to send, and, as the last resort, the channel is quiet.
+ */
+import { Bitmap } from '../image/bitmap.js';
+import { Space, type SpaceId } from '../protocol/block.js';
+import {
+  BLOCK_REQUEST_ROOM_BYTES,
+  encodeBlockRequest,
+  type HalfChunk,
+  halfChunkBytes,
+  RANGE_BYTES,
+  type Run,
+} from '../protocol/from-client.js';
+import { positionsBetween } from '../protocol/position.js';
+import type { Assembly } from './assembly.js';
+import type { Collector } from './collector.js';
+import type { Copy } from './copy.js';
+
+/** Packets of one turn of asking. */
+const MOST_PACKETS = 4;
+const MOST_RUNS_PER_HALF = 32;
+/** Turns of asking are at least this far apart. */
+const TURN_MS = 5;
+/** The same half chunk is asked for again after this long. */
+const HALF_RETRY_MS = 60;
+/** A half chunk that got no block for this long, while others did, was passed. */
+const HALF_STALE_MS = 25;
+/** While the server is idle, the same is asked for again after this long. */
+const IDLE_RETRY_MS = 80;
+
+export interface AskingContext {
+  session: bigint;
+  client: bigint;
+  /** One past the highest position seen. */
+  position: number;
+}
+
+export class Asking {
+  readonly #copy: Copy;
+  readonly #assembly: Assembly;
+  /** Chunks to ask for at the next turn. */
+  readonly #lost: Bitmap;
+  #dueMs = Number.POSITIVE_INFINITY;
+  #lastTurnMs = Number.NEGATIVE_INFINITY;
+  #askAllMs = Number.NEGATIVE_INFINITY;
+  #cursor = -1;
+
+  constructor(copy: Copy, assembly: Assembly) {
+    this.#copy = copy;
+    this.#assembly = assembly;
+    this.#lost = new Bitmap(copy.geometry.chunkCount);
+  }
+
+  /** When `turn` has something to do. */
+  get dueMs(): number {
+    return this.#dueMs;
+  }
+
+  /** A new session: its pass begins anew. */
+  reset(): void {
+    this.#cursor = -1;
+    this.#askAllMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Notes a chunk that was lost or did not fit. */
+  lost(chunk: number, now: number, windowMs: number): void {
+    this.#lost.set(chunk);
+    this.#schedule(now, windowMs);
+  }
+
+  /** Notes a half chunk that lost its slot; it is asked for with the next turn, not before. */
+  giveUp(chunk: number): void {
+    this.#lost.set(chunk);
+  }
+
+  #schedule(now: number, delayMs: number): void {
+    const dueMs = Math.max(now + delayMs, this.#lastTurnMs + TURN_MS);
+    if (dueMs < this.#dueMs) this.#dueMs = dueMs;
+  }
+
+  /** Asks for all that is missing. */
+  askAll(now: number, delayMs: number): void {
+    this.#loseMissing(0, this.#copy.geometry.chunkCount);
+    this.#askAllMs = now;
+    for (const half of this.#assembly.halves()) half.askedMs = Number.NEGATIVE_INFINITY;
+    this.#schedule(now, delayMs);
+  }
+
+  /** The server has nothing to send. Repeats itself until something comes. */
+  serverIdle(now: number, delayMs: number): void {
+    if (now - this.#askAllMs >= IDLE_RETRY_MS) this.askAll(now, delayMs);
+  }
+
+  /** The pass is at chunk `cursor`: what lies between the last known cursor and this went by. */
+  passMoved(cursor: number, now: number, delayMs: number): void {
+    const from = this.#cursor;
+    this.#cursor = cursor;
+    if (from < 0 || cursor === from) return;
+    const before = this.#lost.count;
+    if (cursor > from) {
+      this.#loseMissing(from, cursor);
+    } else {
+      this.#loseMissing(from, this.#copy.geometry.chunkCount);
+      this.#loseMissing(0, cursor);
+    }
+    if (this.#lost.count > before) this.#schedule(now, delayMs);
+  }
+
+  #loseMissing(from: number, end: number): void {
+    const stop = Math.min(end, this.#copy.geometry.chunkCount);
+    if (from >= stop) return;
+    this.#copy.forEachMissing(from, (first, count) => {
+      if (first >= stop) return false;
+      this.#lost.setRange(first, Math.min(count, stop - first));
+      return first + count < stop;
+    });
+  }
+
+  /** Looks for half chunks that the stream has passed. */
+  checkHalves(now: number, position: number, isServerIdle: boolean, delayMs: number): void {
+    for (const half of this.#assembly.halves()) {
+      if (this.#isPassed(half, now, position, isServerIdle)) {
+        this.#schedule(now, delayMs);
+        return;
+      }
+    }
+  }
+
+  #isPassed(half: Collector, now: number, position: number, isServerIdle: boolean): boolean {
+    if (now - half.askedMs < HALF_RETRY_MS) return false;
+    if (isServerIdle) return true;
+    const since = positionsBetween(half.lastPosition, position);
+    return since > half.blockCount + 64 || (since > 1 && now - half.lastMs > HALF_STALE_MS);
+  }
+
+  /** Encodes the requests that are due. */
+  turn(now: number, context: AskingContext, isServerIdle: boolean): Buffer[] {
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    this.#lastTurnMs = now;
+    const packets: Buffer[] = [];
+    const builder = new RequestBuilder(context, Space.image, packets);
+    for (const half of this.#assembly.halves()) {
+      this.#lost.clear(half.chunk);
+      if (!this.#isPassed(half, now, context.position, isServerIdle)) continue;
+      if (packets.length >= MOST_PACKETS) break;
+      const runs = half.missingRuns(MOST_RUNS_PER_HALF);
+      builder.addHalf({ chunk: half.chunk, runs });
+      half.askedMs = now;
+    }
+    this.#lost.forEachSetRange(0, (first, count) => {
+      this.#addUnsettled(builder, first, first + count);
+      this.#lost.clearRange(first, count);
+      return packets.length < MOST_PACKETS;
+    });
+    builder.finish();
+    if (!this.#lost.isEmpty) this.#schedule(now, TURN_MS);
+    return packets;
+  }
+
+  #addUnsettled(builder: RequestBuilder, from: number, end: number): void {
+    for (let first = from; first < end; first++) {
+      if (this.#copy.isSettled(first)) continue;
+      let next = first + 1;
+      while (next < end && !this.#copy.isSettled(next)) next++;
+      builder.addRange({ first, count: next - first });
+      first = next;
+    }
+  }
+}
+
+/** Fills block request packets up to their size limit. */
+export class RequestBuilder {
+  #ranges: Run[] = [];
+  #halves: HalfChunk[] = [];
+  #room = BLOCK_REQUEST_ROOM_BYTES;
+
+  constructor(
+    private readonly context: AskingContext,
+    private readonly space: SpaceId,
+    private readonly packets: Buffer[],
+  ) {}
+
+  addRange(range: Run): void {
+    if (this.#room < RANGE_BYTES) this.finish();
+    this.#ranges.push(range);
+    this.#room -= RANGE_BYTES;
+  }
+
+  addHalf(half: HalfChunk): void {
+    const bytes = halfChunkBytes(half.runs.length);
+    if (this.#room < bytes) this.finish();
+    this.#halves.push(half);
+    this.#room -= bytes;
+  }
+
+  /** Closes the packet begun, if it holds anything. */
+  finish(): void {
+    if (this.#ranges.length === 0 && this.#halves.length === 0) return;
+    this.packets.push(
+      encodeBlockRequest({
+        session: this.context.session,
+        client: this.context.client,
+        asOfPosition: this.context.position,
+        space: this.space,
+        ranges: this.#ranges,
+        halves: this.#halves,
+      }),
+    );
+    this.#ranges = [];
+    this.#halves = [];
+    this.#room = BLOCK_REQUEST_ROOM_BYTES;
+  }
+}

@@ -1,0 +1,74 @@
+/** Collects the blocks of one encoded chunk (or map page), in any order, into one buffer. */
+import { blockCountOf } from '../protocol/block.js';
+import type { Run } from '../protocol/from-client.js';
+
+export class Collector {
+  chunk = -1;
+  /** Space, encoding and variant as one byte, as the wire has it. */
+  kindByte = 0;
+  encodedLength = 0;
+  blockCount = 0;
+  /** Send position of the latest block that came. */
+  lastPosition = 0;
+  lastMs = 0;
+  /** When the missing blocks were last asked for; -Infinity for never. */
+  askedMs = Number.NEGATIVE_INFINITY;
+  #received = new Uint32Array(0);
+  #receivedCount = 0;
+  #blockSize = 1;
+
+  /** @param bytes where the blocks go; at least as long as any chunk it will be given */
+  constructor(
+    readonly slot: number,
+    readonly bytes: Buffer,
+  ) {}
+
+  begin(chunk: number, kindByte: number, encodedLength: number, blockSize: number): void {
+    this.chunk = chunk;
+    this.kindByte = kindByte;
+    this.encodedLength = encodedLength;
+    this.#blockSize = blockSize;
+    this.blockCount = blockCountOf(encodedLength, blockSize);
+    const words = (this.blockCount + 31) >>> 5;
+    if (this.#received.length < words) this.#received = new Uint32Array(words);
+    else this.#received.fill(0, 0, words);
+    this.#receivedCount = 0;
+    this.askedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  get isComplete(): boolean {
+    return this.#receivedCount === this.blockCount;
+  }
+
+  get isHalf(): boolean {
+    return this.#receivedCount > 0 && !this.isComplete;
+  }
+
+  /** Copies block `block` from `from[start, end)`; false when it was here already. */
+  add(block: number, from: Buffer, start: number, end: number): boolean {
+    const word = block >>> 5;
+    const bit = 1 << (block & 31);
+    if ((this.#received[word]! & bit) !== 0) return false;
+    this.#received[word]! |= bit;
+    this.#receivedCount++;
+    from.copy(this.bytes, block * this.#blockSize, start, end);
+    return true;
+  }
+
+  /** Runs of blocks still missing, at most `most` of them. */
+  missingRuns(most: number): Run[] {
+    const runs: Run[] = [];
+    let first = -1;
+    for (let block = 0; block <= this.blockCount; block++) {
+      const isMissing =
+        block < this.blockCount && (this.#received[block >>> 5]! & (1 << (block & 31))) === 0;
+      if (isMissing && first < 0) first = block;
+      if (!isMissing && first >= 0) {
+        runs.push({ first, count: block - first });
+        first = -1;
+        if (runs.length === most) break;
+      }
+    }
+    return runs;
+  }
+}

@@ -1,0 +1,54 @@
+/** What a client tells whoever watches it: the printers, `--json`, tests, the simulator. */
+
+export interface ImageSummary {
+  /** 16 hex digits. */
+  session: string;
+  /** The server's own name for the image, not yet made safe as a file name. */
+  name: string;
+  sizeBytes: number;
+  chunkSizeBytes: number;
+  chunkCount: number;
+  blockSizeBytes: number;
+  /** SHA-256 of the block map's root in hex, or null while the server still prepares the map. */
+  mapId: string | null;
+}
+
+export interface ClientProgress {
+  state:
+    | 'discovering'
+    | 'checking'
+    | 'receiving'
+    | 'proving'
+    | 'syncing'
+    | 'verifying'
+    | 'done'
+    | 'failed';
+  sizeBytes: number;
+  /** Image bytes that are at their place on the target (proven or not yet). */
+  writtenBytes: number;
+  /** Image bytes whose digest fits the block map and whose write came back. */
+  provenBytes: number;
+  missingChunks: number;
+  chunkCount: number;
+  /** Bytes of packets from this session, headers included (UDP payload). */
+  wireBytes: number;
+  blocksReceived: number;
+  /** Blocks that were already here. */
+  blocksDuplicate: number;
+  /** Send positions that never arrived. */
+  packetsLost: number;
+  /** Packets dropped because they were malformed, foreign or forged. */
+  packetsBad: number;
+  blockRequestsSent: number;
+}
+
+export type ClientEvent =
+  | { type: 'listening'; group: string; port: number; interface: string; transport: string }
+  | { type: 'server-found'; address: string; image: ImageSummary }
+  | { type: 'target'; path: string; kind: 'file' | 'device'; description: string; resumed: boolean }
+  | { type: 'map-known'; mapId: string }
+  | { type: 'quiet'; missingChunks: number }
+  | { type: 'server-restarted'; session: string }
+  | { type: 'notice'; text: string }
+  | { type: 'progress'; progress: ClientProgress }
+  | { type: 'proven'; sha256OfMap: string; progress: ClientProgress; elapsedMs: number };

@@ -1,0 +1,108 @@
+/** Fetches the block map: its root, then the pages that are not all zero. */
+import { largestPageLength, rootLength } from '../image/block-map.js';
+import { Encoding, encodingOfKind, Space, type SpaceId } from '../protocol/block.js';
+import { type AskingContext, RequestBuilder } from './asking.js';
+import { Collector } from './collector.js';
+import type { Copy } from './copy.js';
+
+/** Map parts that may be half-received at once. */
+const MOST_PARTS = 8;
+const MOST_RANGES = 64;
+const RETRY_MS = 150;
+
+export class MapFetch {
+  readonly #copy: Copy;
+  readonly #parts = new Map<number, Collector>();
+  #askedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(copy: Copy) {
+    this.#copy = copy;
+  }
+
+  /** When to ask (again); Infinity when nothing is wanted. */
+  get dueMs(): number {
+    const { map } = this.#copy;
+    return map === null || map.isComplete ? Number.POSITIVE_INFINITY : this.#askedMs + RETRY_MS;
+  }
+
+  /** Asks without waiting for the retry interval: there is something new to ask for. */
+  hurry(): void {
+    this.#askedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  turn(now: number, context: AskingContext): Buffer[] {
+    this.#askedMs = now;
+    const packets: Buffer[] = [];
+    const { map } = this.#copy;
+    if (map === null) return packets;
+    const space = map.hasRoot ? Space.mapPage : Space.mapRoot;
+    const builder = new RequestBuilder(context, space, packets);
+    if (!map.hasRoot) builder.addRange({ first: 0, count: 1 });
+    let ranges = 0;
+    for (
+      let first = map.hasRoot ? map.nextMissingPage(0) : -1;
+      first >= 0 && ranges < MOST_RANGES;
+      ranges++
+    ) {
+      let next = first + 1;
+      while (map.nextMissingPage(next) === next) next++;
+      builder.addRange({ first, count: next - first });
+      first = map.nextMissingPage(next);
+    }
+    builder.finish();
+    return packets;
+  }
+
+  /**
+   * Takes a block of a map part.
+   * @returns the space of a part that this block completed and that fits, or null
+   */
+  take(
+    space: SpaceId,
+    chunk: number,
+    block: number,
+    kindByte: number,
+    encodedLength: number,
+    blockSize: number,
+    from: Buffer,
+    start: number,
+    end: number,
+    now: number,
+  ): boolean {
+    const { map, geometry } = this.#copy;
+    if (map === null || encodingOfKind(kindByte) !== Encoding.raw) return false;
+    if (space === Space.mapRoot) {
+      if (map.hasRoot || chunk !== 0 || encodedLength !== rootLength(geometry)) return false;
+    } else if (
+      chunk >= geometry.pageCount ||
+      !map.hasRoot ||
+      map.hasPage(chunk) ||
+      encodedLength > largestPageLength(geometry)
+    ) {
+      return false;
+    }
+    const key = space === Space.mapRoot ? -1 : chunk;
+    let part = this.#parts.get(key);
+    if (part !== undefined && part.encodedLength !== encodedLength) {
+      this.#parts.delete(key);
+      part = undefined;
+    }
+    if (part === undefined) {
+      if (this.#parts.size >= MOST_PARTS) this.#parts.delete(this.#parts.keys().next().value!);
+      part = new Collector(0, Buffer.allocUnsafe(encodedLength));
+      part.begin(chunk, kindByte, encodedLength, blockSize);
+      this.#parts.set(key, part);
+    }
+    part.add(block, from, start, end);
+    // While parts are coming in, asking again would only repeat them.
+    this.#askedMs = now;
+    if (!part.isComplete) return false;
+    this.#parts.delete(key);
+    return space === Space.mapRoot ? map.acceptRoot(part.bytes) : map.acceptPage(chunk, part.bytes);
+  }
+
+  clear(): void {
+    this.#parts.clear();
+    this.hurry();
+  }
+}

@@ -1,0 +1,288 @@
+/** The server's side of the block map: built chunk by chunk, then whole. */
+
+import { Bitmap } from './bitmap.js';
+import { CHUNKS_PER_PAGE, type Geometry } from './geometry.js';
+import {
+  DIGEST_BYTES,
+  type Digest,
+  encodeRoot,
+  KIND_BITMAP_BYTES,
+  MapPage,
+  pageDigestOf,
+  parseRoot,
+} from './map-format.js';
+
+export { DIGEST_BYTES, type Digest, largestPageLength, rootLength } from './map-format.js';
+export { VerifiedMap } from './verified-map.js';
+
+const FILE_MAGIC = Buffer.from('MCBMAPF1', 'latin1');
+
+interface FinishedPage {
+  readonly bytes: Buffer;
+  readonly digest: Buffer;
+  readonly page: MapPage;
+}
+
+/** The whole map of an image. Every Buffer it hands out is its own: read, don't write. */
+export class BlockMap {
+  readonly geometry: Geometry;
+  /** SHA-256 of the root, 32 bytes: the name of the image. */
+  readonly id: Buffer;
+  readonly root: Buffer;
+  /** How many chunks hold data. */
+  readonly dataCount: number;
+  readonly #pages: readonly (FinishedPage | null)[];
+
+  /** Made by BlockMapBuilder.finish and BlockMap.decode, which vouch for the parts. */
+  constructor(
+    geometry: Geometry,
+    root: Buffer,
+    id: Buffer,
+    pages: readonly (FinishedPage | null)[],
+  ) {
+    this.geometry = geometry;
+    this.root = root;
+    this.id = id;
+    this.#pages = pages;
+    this.dataCount = pages.reduce((sum, page) => sum + (page?.page.dataCount ?? 0), 0);
+  }
+
+  /** The bytes of a page, or null when its chunks are all zero. */
+  page(page: number): Buffer | null {
+    return this.#page(page)?.bytes ?? null;
+  }
+
+  isZero(chunk: number): boolean {
+    return !(this.#pageOf(chunk)?.page.isData(chunk % CHUNKS_PER_PAGE) ?? false);
+  }
+
+  /** The chunk's digest: a view; null for a zero chunk. */
+  digestOf(chunk: number): Buffer | null {
+    return this.#pageOf(chunk)?.page.digestOf(chunk % CHUNKS_PER_PAGE) ?? null;
+  }
+
+  /**
+   * The map as a file, in parts to be written one after the other:
+   *
+   *     "MCBMAPF1" | id, 32 bytes | root length u32 | root | pages that are not all zero
+   *
+   * with a u32 length before each page. The id guards the root, as the root guards the pages.
+   */
+  encode(): Buffer[] {
+    const parts = [FILE_MAGIC, this.id, lengthPrefix(this.root), this.root];
+    for (const page of this.#pages) {
+      if (page !== null) parts.push(lengthPrefix(page.bytes), page.bytes);
+    }
+    return parts;
+  }
+
+  /**
+   * Reads what `encode` wrote, and proves every page against the root.
+   * Keeps views of the bytes. Never throws.
+   *
+   * @returns null if the bytes are anything but one whole, sound map. A sound map may still be
+   *   another image's: the caller compares id and geometry with what it expects.
+   */
+  static decode(bytes: Buffer, digest: Digest): BlockMap | null {
+    const reader = new PartReader(bytes);
+    if (!reader.take(FILE_MAGIC.length)?.equals(FILE_MAGIC)) return null;
+    const id = reader.take(DIGEST_BYTES);
+    const root = reader.takePart();
+    if (id === null || root === null || !digest(root).equals(id)) return null;
+    const geometry = parseRoot(root);
+    if (geometry === null) return null;
+    const pages: (FinishedPage | null)[] = [];
+    for (let number = 0; number < geometry.pageCount; number += 1) {
+      const expected = pageDigestOf(root, number);
+      if (expected === null) {
+        pages.push(null);
+        continue;
+      }
+      const part = reader.takePart();
+      if (part === null || !digest(part).equals(expected)) return null;
+      const page = MapPage.parse(part, geometry.chunksInPage(number));
+      if (page === null) return null;
+      pages.push({ bytes: part, digest: expected, page });
+    }
+    return reader.isAtEnd ? new BlockMap(geometry, root, id, pages) : null;
+  }
+
+  #pageOf(chunk: number): FinishedPage | null {
+    if (!this.geometry.hasChunk(chunk)) throw new RangeError(`chunk ${chunk}`);
+    return this.#page(this.geometry.pageOf(chunk));
+  }
+
+  #page(page: number): FinishedPage | null {
+    const found = this.#pages[page];
+    if (found === undefined) throw new RangeError(`page ${page} of ${this.#pages.length}`);
+    return found;
+  }
+}
+
+/**
+ * Collects the kinds and digests of an image's chunks, in any order. A page is packed and
+ * hashed when the last of its chunks is known, so the work is spread over the preparation
+ * and `finish` has only the root to do.
+ */
+export class BlockMapBuilder {
+  readonly geometry: Geometry;
+  readonly #digest: Digest;
+  readonly #known: Bitmap;
+  readonly #data: Bitmap;
+  /** Of pages that are not finished: a digest's place for each chunk. Made for the first data chunk. */
+  readonly #digests: (Buffer | null)[];
+  readonly #finished: (FinishedPage | null)[];
+  readonly #unknownInPage: Uint16Array;
+  #map: BlockMap | null = null;
+
+  constructor(geometry: Geometry, digest: Digest) {
+    this.geometry = geometry;
+    this.#digest = digest;
+    this.#known = new Bitmap(geometry.chunkCount);
+    this.#data = new Bitmap(geometry.chunkCount);
+    this.#digests = new Array(geometry.pageCount).fill(null);
+    this.#finished = new Array(geometry.pageCount).fill(null);
+    this.#unknownInPage = new Uint16Array(geometry.pageCount);
+    for (let page = 0; page < geometry.pageCount; page += 1) {
+      this.#unknownInPage[page] = geometry.chunksInPage(page);
+    }
+  }
+
+  /** How many chunks are known. */
+  get knownCount(): number {
+    return this.#known.count;
+  }
+
+  get isComplete(): boolean {
+    return this.#known.isFull;
+  }
+
+  /** The first chunk at or after `from` that is not known yet, or -1. */
+  nextUnknown(from: number): number {
+    return this.#known.nextClear(from);
+  }
+
+  isKnown(chunk: number): boolean {
+    return this.#known.has(chunk);
+  }
+
+  /** Known, and zero. */
+  isZero(chunk: number): boolean {
+    return this.#known.has(chunk) && !this.#data.has(chunk);
+  }
+
+  /** The chunk's digest: a view, so copy what is kept for long; null unless known as data. */
+  digestOf(chunk: number): Buffer | null {
+    if (!this.#data.has(chunk)) return null;
+    const page = this.geometry.pageOf(chunk);
+    const slot = chunk % CHUNKS_PER_PAGE;
+    const finished = this.#finished[page]!;
+    if (finished !== null) return finished.page.digestOf(slot);
+    return this.#digests[page]!.subarray(slot * DIGEST_BYTES, (slot + 1) * DIGEST_BYTES);
+  }
+
+  /**
+   * Notes a data chunk. What is known stays as it was first noted.
+   *
+   * @param digest32 copied
+   * @returns false if the chunk is known as something else: the source has changed
+   */
+  setData(chunk: number, digest32: Uint8Array): boolean {
+    if (digest32.length !== DIGEST_BYTES) throw new RangeError(`digest of ${digest32.length}`);
+    if (!this.#known.set(chunk)) return this.digestOf(chunk)?.equals(digest32) ?? false;
+    this.#data.set(chunk);
+    const page = this.geometry.pageOf(chunk);
+    // Room for the page's every chunk is 128 KiB: pages of zeros never have it.
+    this.#digests[page] ??= Buffer.alloc(this.geometry.chunksInPage(page) * DIGEST_BYTES);
+    this.#digests[page].set(digest32, (chunk % CHUNKS_PER_PAGE) * DIGEST_BYTES);
+    this.#learned(page, 1);
+    return true;
+  }
+
+  /** Notes a zero chunk; otherwise as setData. */
+  setZero(chunk: number): boolean {
+    return this.setZeroRange(chunk, 1);
+  }
+
+  /** Notes zero chunks; those known as data stay so, and make the answer false. */
+  setZeroRange(first: number, count: number): boolean {
+    const agrees = this.#data.countRange(first, count) === 0;
+    for (let from = first, end = first + count; from < end; ) {
+      const page = this.geometry.pageOf(from);
+      const next = Math.min(end, this.geometry.firstChunkOf(page + 1));
+      this.#learned(page, this.#known.setRange(from, next - from));
+      from = next;
+    }
+    return agrees;
+  }
+
+  /** @throws Error while a chunk is unknown. May be asked again: the map is made once. */
+  finish(): BlockMap {
+    if (!this.isComplete) throw new Error('the block map has gaps');
+    if (this.#map === null) {
+      const digests = this.#finished.map((page) => page?.digest ?? null);
+      const root = encodeRoot(this.geometry, digests);
+      this.#map = new BlockMap(this.geometry, root, this.#digest(root), this.#finished);
+    }
+    return this.#map;
+  }
+
+  #learned(page: number, count: number): void {
+    if (count === 0) return;
+    const left = this.#unknownInPage[page]! - count;
+    this.#unknownInPage[page] = left;
+    if (left === 0) this.#finishPage(page);
+  }
+
+  #finishPage(number: number): void {
+    const digests = this.#digests[number]!;
+    if (digests === null) return;
+    const first = this.geometry.firstChunkOf(number);
+    const count = this.geometry.chunksInPage(number);
+    const dataCount = this.#data.countRange(first, count);
+    const bytes = Buffer.alloc(KIND_BITMAP_BYTES + dataCount * DIGEST_BYTES);
+    let end = KIND_BITMAP_BYTES;
+    for (let slot = 0; slot < count; slot += 1) {
+      if (!this.#data.has(first + slot)) continue;
+      bytes[slot >>> 3]! |= 1 << (slot & 7);
+      end += digests.copy(bytes, end, slot * DIGEST_BYTES, (slot + 1) * DIGEST_BYTES);
+    }
+    const page = MapPage.parse(bytes, count);
+    if (page === null) throw new Error(`page ${number} came out wrong`);
+    this.#finished[number] = { bytes, digest: this.#digest(bytes), page };
+    this.#digests[number] = null;
+  }
+}
+
+function lengthPrefix(part: Buffer): Buffer {
+  const prefix = Buffer.alloc(4);
+  prefix.writeUInt32BE(part.length);
+  return prefix;
+}
+
+class PartReader {
+  readonly #bytes: Buffer;
+  #offset = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#offset === this.#bytes.length;
+  }
+
+  /** The next bytes, or null where there are not so many. */
+  take(length: number): Buffer | null {
+    const start = this.#offset;
+    if (length > this.#bytes.length - start) return null;
+    this.#offset += length;
+    return this.#bytes.subarray(start, this.#offset);
+  }
+
+  /** The next length and as many bytes. */
+  takePart(): Buffer | null {
+    const length = this.take(4);
+    return length === null ? null : this.take(length.readUInt32BE());
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * A worker thread: reads, hashes and writes chunks, so that the thread that serves the network
+ * never waits for the disk or a digest. Chunk memory is shared; only small messages pass.
+ */
+import { createHash } from 'node:crypto';
+import { readSync, writeSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
+
+const ZEROS = Buffer.alloc(1024 * 1024);
+const shared = Buffer.from((workerData as { memory: SharedArrayBuffer }).memory);
+/** For chunks that nobody else needs to see. */
+let scratch = Buffer.alloc(0);
+
+function isZero(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const part = bytes.subarray(at, at + ZEROS.length);
+    if (part.compare(ZEROS, 0, part.length) !== 0) return false;
+  }
+  return true;
+}
+
+const digestOf = (bytes: Buffer): Uint8Array => createHash('sha256').update(bytes).digest();
+
+/** Reads exactly `bytes.length` bytes. @throws when the file is shorter */
+function readFully(fd: number, bytes: Buffer, offsetBytes: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    const count = readSync(fd, bytes, done, bytes.length - done, offsetBytes + done);
+    if (count === 0) throw Object.assign(new Error('unexpected end of the file'), { code: 'EOF' });
+    done += count;
+  }
+}
+
+function writeFully(fd: number, bytes: Buffer, offsetBytes: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, bytes.length - done, offsetBytes + done);
+  }
+}
+
+function slot(offset: number, length: number): Buffer {
+  if (offset >= 0) return shared.subarray(offset, offset + length);
+  if (scratch.length < length) scratch = Buffer.alloc(length);
+  return scratch.subarray(0, length);
+}
+
+function run(job: ChunkJob): ChunkResult {
+  switch (job.op) {
+    case 'read': {
+      const bytes = slot(job.memoryOffset, job.lengthBytes);
+      readFully(job.fd, bytes, job.offsetBytes);
+      if (isZero(bytes)) return { kind: 'zero' };
+      return {
+        kind: 'data',
+        digest: job.wantsDigest ? digestOf(bytes) : null,
+        encodedLength: bytes.length,
+        encoding: 0,
+        variant: 0,
+      };
+    }
+    case 'store': {
+      const bytes = slot(job.memoryOffset, job.lengthBytes);
+      const digest = digestOf(bytes);
+      if (job.expected !== null && Buffer.compare(digest, job.expected) !== 0) {
+        return { kind: 'refused' };
+      }
+      writeFully(job.fd, bytes, job.offsetBytes);
+      return { kind: 'stored', digest };
+    }
+    case 'zeros': {
+      const end = job.offsetBytes + job.lengthBytes;
+      for (let at = job.offsetBytes; at < end; at += ZEROS.length) {
+        writeFully(job.fd, ZEROS.subarray(0, Math.min(ZEROS.length, end - at)), at);
+      }
+      return { kind: 'stored', digest: new Uint8Array(0) };
+    }
+  }
+}
+
+parentPort!.on('message', ({ id, job }: { id: number; job: ChunkJob }) => {
+  let result: ChunkResult;
+  try {
+    result = run(job);
+  } catch (error) {
+    const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
+    result = { kind: 'failed', code, reason: message };
+  }
+  parentPort!.postMessage({ id, result });
+});

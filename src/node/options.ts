@@ -1,0 +1,52 @@
+/** What the command lines hand to the programs, already parsed and checked for form. */
+
+export interface NetworkOptions {
+  /** Multicast group, IPv4 or IPv6. */
+  group: string;
+  /** UDP port of the group's block packets. */
+  port: number;
+  /** Interface name or one of its addresses; undefined lets the system choose. */
+  interface: string | undefined;
+  ttl: number;
+  /** Path MTU in bytes (IP packet size), or 'auto' for the interface's. */
+  mtu: number | 'auto';
+  /** False: plain sockets even where segmentation offload is there. */
+  offload: boolean;
+}
+
+export interface ServerOptions extends NetworkOptions {
+  /** The image: a file or a block device. */
+  file: string;
+  serverPort: number;
+  /** Pause between packets, for debugging; 0 for none. */
+  delayMs: number;
+  /** Ceiling in bits of UDP payload per second; undefined for none. */
+  rateBitsPerSecond: number | undefined;
+  /** Leave when this many clients hold proven copies. */
+  exitAfter: number | undefined;
+  /** What to do about clients far slower than the others. */
+  slowClients: 'leave' | 'wait';
+  /** Keep and use `FILE.blockmap`. */
+  cache: boolean;
+  /** Make the block map and leave. */
+  prepareOnly: boolean;
+}
+
+export interface ClientOptions extends NetworkOptions {
+  /** Undefined: the server's name for the image, reduced to a safe base name, in this folder. */
+  output: string | undefined;
+  /** Undefined: find the server by multicast. */
+  serverHost: string | undefined;
+  serverPort: number;
+  /** Quiet timeout. */
+  timeoutMs: number;
+  /** Source port of requests; undefined for a random one in 32767-65535. */
+  fromPort: number | undefined;
+  /** Name of the image wanted, when several are served. */
+  image: string | undefined;
+  /** False: allocate the whole file first and write zeros too. */
+  sparse: boolean;
+  /** Fail after this long without a word from the server; undefined to wait for ever. */
+  giveUpMs: number | undefined;
+  force: boolean;
+}

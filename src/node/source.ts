@@ -1,0 +1,64 @@
+/** The image on the serving host: a file or a block device, opened for reading. */
+import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { Failure } from '../failure.js';
+
+export interface Source {
+  fd: number;
+  path: string;
+  /** Base name, offered to clients. */
+  name: string;
+  sizeBytes: number;
+}
+
+/** @throws Failure when it cannot be read, or holds nothing */
+export function openSource(path: string): Source {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    throw cannotRead(path, error as NodeJS.ErrnoException);
+  }
+  try {
+    const stats = fstatSync(fd, { bigint: true });
+    if (stats.isDirectory()) {
+      throw new Failure('source', 'NOT_AN_IMAGE', `${path} is a folder; name a file or a device`);
+    }
+    if (!stats.isFile() && !stats.isBlockDevice()) {
+      throw new Failure(
+        'source',
+        'NOT_AN_IMAGE',
+        `${path} is neither a file nor a block device; an image must allow reading at any place`,
+      );
+    }
+    const sizeBytes = stats.isBlockDevice() ? deviceSizeBytes(stats) : Number(stats.size);
+    if (sizeBytes === 0) {
+      throw new Failure('source', 'EMPTY', `${path} is empty: there is nothing to serve`);
+    }
+    return { fd, path, name: basename(path), sizeBytes };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function cannotRead(path: string, error: NodeJS.ErrnoException): Failure {
+  const reasons: Record<string, string> = {
+    ENOENT: 'there is no such file',
+    EACCES: 'permission is missing (try as root)',
+    EPERM: 'permission is missing (try as root)',
+  };
+  const reason = reasons[error.code ?? ''] ?? error.message;
+  return new Failure('source', 'CANNOT_READ', `cannot read ${path}: ${reason}`);
+}
+
+/** Size of a block device in bytes, from sysfs, which counts sectors of 512 bytes. */
+export function deviceSizeBytes(stats: BigIntStats): number {
+  const major = (stats.rdev >> 8n) & 0xfffn;
+  const minor = (stats.rdev & 0xffn) | ((stats.rdev >> 12n) & 0xfff00n);
+  try {
+    return Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8')) * 512;
+  } catch {
+    throw new Failure('source', 'NO_SIZE', 'the size of the block device cannot be found in /sys');
+  }
+}

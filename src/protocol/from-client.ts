@@ -1,0 +1,198 @@
+/**
+ * Packets that a client sends to the server. Decoders take one whole packet (its length already
+ * checked by `packetLength`) and return null for anything that does not fit to the last byte.
+ */
+import type { SpaceId } from './block.js';
+import { SPACE_COUNT } from './block.js';
+import {
+  HEADER_BYTES,
+  LARGEST_CONTROL_PACKET_BYTES,
+  PacketType,
+  packetSession,
+  writeHeader,
+} from './packet.js';
+import { readText, textBytes } from './text.js';
+
+/** A run of consecutive chunks or blocks. */
+export interface Run {
+  first: number;
+  count: number;
+}
+
+export interface MapRequest {
+  /** Random id of one client process. */
+  client: bigint;
+  /** Host name, for the server's display. */
+  host: string;
+}
+
+/** Blocks still missing of a chunk that has partly arrived. */
+export interface HalfChunk {
+  chunk: number;
+  runs: Run[];
+}
+
+export interface BlockRequest {
+  session: bigint;
+  client: bigint;
+  /** Send position up to which the client has seen the stream: later blocks may be on their way. */
+  asOfPosition: number;
+  space: SpaceId;
+  ranges: Run[];
+  halves: HalfChunk[];
+}
+
+export const ClientState = {
+  receiving: 0,
+  proving: 1,
+  done: 2,
+  failed: 3,
+  leaving: 4,
+} as const;
+export type ClientStateId = (typeof ClientState)[keyof typeof ClientState];
+const CLIENT_STATE_COUNT = 5;
+
+export interface Report {
+  session: bigint;
+  client: bigint;
+  /** One past the highest send position seen. */
+  position: number;
+  /** Packets of this session received since the client joined, modulo 2^32. */
+  packetsReceived: number;
+  /** The client's clock in microseconds, modulo 2^32. */
+  clockUs: number;
+  missingChunks: number;
+  provenChunks: number;
+  /** What the kernel granted for the group socket. */
+  receiveBufferBytes: number;
+  state: ClientStateId;
+}
+
+const MAP_REQUEST_BYTES = HEADER_BYTES + 12;
+
+export function encodeMapRequest(request: MapRequest): Buffer {
+  const host = textBytes(request.host, 63);
+  const bytes = Buffer.alloc(MAP_REQUEST_BYTES + host.length);
+  writeHeader(bytes, 0, PacketType.mapRequest, bytes.length, 0n);
+  bytes.writeBigUInt64BE(request.client, 16);
+  bytes[24] = host.length;
+  host.copy(bytes, MAP_REQUEST_BYTES);
+  return bytes;
+}
+
+export function decodeMapRequest(bytes: Buffer): MapRequest | null {
+  if (bytes.length < MAP_REQUEST_BYTES) return null;
+  if (bytes.length !== MAP_REQUEST_BYTES + bytes[24]!) return null;
+  const host = readText(bytes, MAP_REQUEST_BYTES, bytes.length);
+  if (host === null) return null;
+  return { client: bytes.readBigUInt64BE(16), host };
+}
+
+const BLOCK_REQUEST_BYTES = HEADER_BYTES + 20;
+const RUN_BYTES = 8;
+const HALF_BYTES = 6;
+const HALF_RUN_BYTES = 4;
+
+/** Bytes that one more half chunk with `runs` runs adds to a block request. */
+export const halfChunkBytes = (runs: number): number => HALF_BYTES + runs * HALF_RUN_BYTES;
+/** Room for ranges and half chunks in one block request. */
+export const BLOCK_REQUEST_ROOM_BYTES = LARGEST_CONTROL_PACKET_BYTES - BLOCK_REQUEST_BYTES;
+export const RANGE_BYTES = RUN_BYTES;
+
+export function encodeBlockRequest(request: BlockRequest): Buffer {
+  let length = BLOCK_REQUEST_BYTES + request.ranges.length * RUN_BYTES;
+  for (const half of request.halves) length += halfChunkBytes(half.runs.length);
+  const bytes = Buffer.alloc(length);
+  writeHeader(bytes, 0, PacketType.blockRequest, length, request.session);
+  bytes.writeBigUInt64BE(request.client, 16);
+  bytes.writeUInt32BE(request.asOfPosition, 24);
+  bytes[28] = request.space;
+  bytes.writeUInt16BE(request.ranges.length, 32);
+  bytes.writeUInt16BE(request.halves.length, 34);
+  let at = BLOCK_REQUEST_BYTES;
+  for (const range of request.ranges) {
+    bytes.writeUInt32BE(range.first, at);
+    bytes.writeUInt32BE(range.count, at + 4);
+    at += RUN_BYTES;
+  }
+  for (const half of request.halves) {
+    bytes.writeUInt32BE(half.chunk, at);
+    bytes.writeUInt16BE(half.runs.length, at + 4);
+    at += HALF_BYTES;
+    for (const run of half.runs) {
+      bytes.writeUInt16BE(run.first, at);
+      bytes.writeUInt16BE(run.count, at + 2);
+      at += HALF_RUN_BYTES;
+    }
+  }
+  return bytes;
+}
+
+export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
+  if (bytes.length < BLOCK_REQUEST_BYTES) return null;
+  const space = bytes[28]!;
+  if (space >= SPACE_COUNT) return null;
+  const rangeCount = bytes.readUInt16BE(32);
+  const halfCount = bytes.readUInt16BE(34);
+  let at = BLOCK_REQUEST_BYTES;
+  if (bytes.length - at < rangeCount * RUN_BYTES) return null;
+  const ranges: Run[] = [];
+  for (let i = 0; i < rangeCount; i++, at += RUN_BYTES) {
+    ranges.push({ first: bytes.readUInt32BE(at), count: bytes.readUInt32BE(at + 4) });
+  }
+  const halves: HalfChunk[] = [];
+  for (let i = 0; i < halfCount; i++) {
+    if (bytes.length - at < HALF_BYTES) return null;
+    const chunk = bytes.readUInt32BE(at);
+    const runCount = bytes.readUInt16BE(at + 4);
+    at += HALF_BYTES;
+    if (bytes.length - at < runCount * HALF_RUN_BYTES) return null;
+    const runs: Run[] = [];
+    for (let j = 0; j < runCount; j++, at += HALF_RUN_BYTES) {
+      runs.push({ first: bytes.readUInt16BE(at), count: bytes.readUInt16BE(at + 2) });
+    }
+    halves.push({ chunk, runs });
+  }
+  if (at !== bytes.length) return null;
+  return {
+    session: packetSession(bytes, 0),
+    client: bytes.readBigUInt64BE(16),
+    asOfPosition: bytes.readUInt32BE(24),
+    space: space as SpaceId,
+    ranges,
+    halves,
+  };
+}
+
+const REPORT_BYTES = HEADER_BYTES + 40;
+
+export function encodeReport(report: Report): Buffer {
+  const bytes = Buffer.alloc(REPORT_BYTES);
+  writeHeader(bytes, 0, PacketType.report, REPORT_BYTES, report.session);
+  bytes.writeBigUInt64BE(report.client, 16);
+  bytes.writeUInt32BE(report.position, 24);
+  bytes.writeUInt32BE(report.packetsReceived, 28);
+  bytes.writeUInt32BE(report.clockUs, 32);
+  bytes.writeUInt32BE(report.missingChunks, 36);
+  bytes.writeUInt32BE(report.provenChunks, 40);
+  bytes.writeUInt32BE(report.receiveBufferBytes, 44);
+  bytes[48] = report.state;
+  return bytes;
+}
+
+export function decodeReport(bytes: Buffer): Report | null {
+  if (bytes.length !== REPORT_BYTES) return null;
+  const state = bytes[48]!;
+  if (state >= CLIENT_STATE_COUNT) return null;
+  return {
+    session: packetSession(bytes, 0),
+    client: bytes.readBigUInt64BE(16),
+    position: bytes.readUInt32BE(24),
+    packetsReceived: bytes.readUInt32BE(28),
+    clockUs: bytes.readUInt32BE(32),
+    missingChunks: bytes.readUInt32BE(36),
+    provenChunks: bytes.readUInt32BE(40),
+    receiveBufferBytes: bytes.readUInt32BE(44),
+    state: state as ClientStateId,
+  };
+}

@@ -1,0 +1,255 @@
+/**
+ * Packets that a server sends, other than block packets. Decoders take one whole packet and
+ * return null for anything that does not fit to the last byte.
+ */
+import type { Run } from './from-client.js';
+import {
+  HEADER_BYTES,
+  LARGEST_CONTROL_PACKET_BYTES,
+  PacketType,
+  packetSession,
+  writeHeader,
+} from './packet.js';
+import { readText, textBytes } from './text.js';
+
+export const MAP_ID_BYTES = 32;
+
+export interface ImageDescription {
+  session: bigint;
+  /** The client whose map request this answers. */
+  client: bigint;
+  imageSize: number;
+  chunkSize: number;
+  blockSize: number;
+  /** Digest of the block map's root, or null while the map is prepared. */
+  mapId: Buffer | null;
+  /** Where block packets go. */
+  group: string;
+  port: number;
+  /** How many other sessions the server hears on its network (255 for more). */
+  otherSessions: number;
+  /** Next send position: what went before it the client has missed. */
+  position: number;
+  name: string;
+}
+
+export interface Status {
+  session: bigint;
+  /** Next send position. */
+  position: number;
+  /** Next chunk of the pass. */
+  cursor: number;
+  pendingChunks: number;
+  /** Nothing is pending: what a client lacks now, it must ask for. */
+  isIdle: boolean;
+  mapId: Buffer | null;
+  /** How often a client that is not named below may report. */
+  reportIntervalMs: number;
+  /** Clients spread their block requests over this time. */
+  requestWindowMs: number;
+  /** Clients that report at the shortest interval, because the rate follows them. */
+  sentinels: bigint[];
+}
+
+export interface Farewell {
+  session: bigint;
+  client: bigint;
+}
+
+export const NoticeCode = {
+  /** The server ends; nothing more will come from this session. */
+  leaving: 1,
+  /** The source changed while it was served: what was received is of no use. */
+  sourceChanged: 2,
+  /** Chunks that the source could not give. */
+  unreadable: 3,
+} as const;
+export type NoticeCodeId = (typeof NoticeCode)[keyof typeof NoticeCode];
+
+export interface Notice {
+  session: bigint;
+  code: NoticeCodeId;
+  /** Chunks concerned, or an empty range. */
+  first: number;
+  count: number;
+  text: string;
+}
+
+export interface ZeroRanges {
+  session: bigint;
+  /** Send position: zero ranges count as one packet of the stream. */
+  position: number;
+  ranges: Run[];
+}
+
+const DESCRIPTION_BYTES = HEADER_BYTES + 64;
+
+export function encodeImageDescription(description: ImageDescription): Buffer {
+  const group = textBytes(description.group, 63);
+  const name = textBytes(description.name, 255);
+  const bytes = Buffer.alloc(DESCRIPTION_BYTES + group.length + name.length);
+  writeHeader(bytes, 0, PacketType.imageDescription, bytes.length, description.session);
+  bytes.writeBigUInt64BE(description.client, 16);
+  bytes.writeBigUInt64BE(BigInt(description.imageSize), 24);
+  bytes.writeUInt32BE(description.chunkSize, 32);
+  bytes.writeUInt16BE(description.blockSize, 36);
+  bytes[38] = description.mapId === null ? 0 : 1;
+  bytes[39] = Math.min(description.otherSessions, 255);
+  description.mapId?.copy(bytes, 40);
+  bytes.writeUInt16BE(description.port, 72);
+  bytes[74] = group.length;
+  bytes[75] = name.length;
+  bytes.writeUInt32BE(description.position, 76);
+  group.copy(bytes, DESCRIPTION_BYTES);
+  name.copy(bytes, DESCRIPTION_BYTES + group.length);
+  return bytes;
+}
+
+export function decodeImageDescription(bytes: Buffer): ImageDescription | null {
+  if (bytes.length < DESCRIPTION_BYTES) return null;
+  const groupEnd = DESCRIPTION_BYTES + bytes[74]!;
+  if (bytes.length !== groupEnd + bytes[75]!) return null;
+  const imageSize = bytes.readBigUInt64BE(24);
+  if (imageSize > BigInt(Number.MAX_SAFE_INTEGER) || bytes[38]! > 1) return null;
+  const group = readText(bytes, DESCRIPTION_BYTES, groupEnd);
+  const name = readText(bytes, groupEnd, bytes.length);
+  if (group === null || name === null) return null;
+  return {
+    session: packetSession(bytes, 0),
+    client: bytes.readBigUInt64BE(16),
+    imageSize: Number(imageSize),
+    chunkSize: bytes.readUInt32BE(32),
+    blockSize: bytes.readUInt16BE(36),
+    mapId: bytes[38] === 1 ? Buffer.from(bytes.subarray(40, 72)) : null,
+    group,
+    port: bytes.readUInt16BE(72),
+    otherSessions: bytes[39]!,
+    position: bytes.readUInt32BE(76),
+    name,
+  };
+}
+
+const STATUS_BYTES = HEADER_BYTES + 56;
+const STATUS_MAP_KNOWN = 1;
+const STATUS_IDLE = 2;
+/** Most sentinels that one status names. */
+export const MOST_SENTINELS = 16;
+
+export function encodeStatus(status: Status): Buffer {
+  const bytes = Buffer.alloc(STATUS_BYTES + status.sentinels.length * 8);
+  writeHeader(bytes, 0, PacketType.status, bytes.length, status.session);
+  bytes.writeUInt32BE(status.position, 16);
+  bytes.writeUInt32BE(status.cursor, 20);
+  bytes.writeUInt32BE(status.pendingChunks, 24);
+  bytes[28] = (status.mapId === null ? 0 : STATUS_MAP_KNOWN) | (status.isIdle ? STATUS_IDLE : 0);
+  bytes[29] = status.sentinels.length;
+  bytes.writeUInt16BE(status.reportIntervalMs, 30);
+  bytes.writeUInt16BE(status.requestWindowMs, 32);
+  status.mapId?.copy(bytes, 40);
+  let at = STATUS_BYTES;
+  for (const client of status.sentinels) {
+    bytes.writeBigUInt64BE(client, at);
+    at += 8;
+  }
+  return bytes;
+}
+
+export function decodeStatus(bytes: Buffer): Status | null {
+  if (bytes.length < STATUS_BYTES) return null;
+  const sentinelCount = bytes[29]!;
+  if (sentinelCount > MOST_SENTINELS) return null;
+  if (bytes.length !== STATUS_BYTES + sentinelCount * 8) return null;
+  const flags = bytes[28]!;
+  if (flags > (STATUS_MAP_KNOWN | STATUS_IDLE)) return null;
+  const sentinels: bigint[] = [];
+  for (let i = 0; i < sentinelCount; i++)
+    sentinels.push(bytes.readBigUInt64BE(STATUS_BYTES + i * 8));
+  return {
+    session: packetSession(bytes, 0),
+    position: bytes.readUInt32BE(16),
+    cursor: bytes.readUInt32BE(20),
+    pendingChunks: bytes.readUInt32BE(24),
+    isIdle: (flags & STATUS_IDLE) !== 0,
+    mapId: (flags & STATUS_MAP_KNOWN) !== 0 ? Buffer.from(bytes.subarray(40, 72)) : null,
+    reportIntervalMs: bytes.readUInt16BE(30),
+    requestWindowMs: bytes.readUInt16BE(32),
+    sentinels,
+  };
+}
+
+const FAREWELL_BYTES = HEADER_BYTES + 8;
+
+export function encodeFarewell(farewell: Farewell): Buffer {
+  const bytes = Buffer.alloc(FAREWELL_BYTES);
+  writeHeader(bytes, 0, PacketType.farewell, FAREWELL_BYTES, farewell.session);
+  bytes.writeBigUInt64BE(farewell.client, 16);
+  return bytes;
+}
+
+export function decodeFarewell(bytes: Buffer): Farewell | null {
+  if (bytes.length !== FAREWELL_BYTES) return null;
+  return { session: packetSession(bytes, 0), client: bytes.readBigUInt64BE(16) };
+}
+
+const NOTICE_BYTES = HEADER_BYTES + 12;
+
+export function encodeNotice(notice: Notice): Buffer {
+  const text = textBytes(notice.text, 255);
+  const bytes = Buffer.alloc(NOTICE_BYTES + text.length);
+  writeHeader(bytes, 0, PacketType.notice, bytes.length, notice.session);
+  bytes.writeUInt32BE(notice.first, 16);
+  bytes.writeUInt32BE(notice.count, 20);
+  bytes.writeUInt16BE(notice.code, 24);
+  bytes[26] = text.length;
+  text.copy(bytes, NOTICE_BYTES);
+  return bytes;
+}
+
+export function decodeNotice(bytes: Buffer): Notice | null {
+  if (bytes.length < NOTICE_BYTES) return null;
+  if (bytes.length !== NOTICE_BYTES + bytes[26]!) return null;
+  const code = bytes.readUInt16BE(24);
+  if (code < NoticeCode.leaving || code > NoticeCode.unreadable) return null;
+  const text = readText(bytes, NOTICE_BYTES, bytes.length);
+  if (text === null) return null;
+  return {
+    session: packetSession(bytes, 0),
+    code: code as NoticeCodeId,
+    first: bytes.readUInt32BE(16),
+    count: bytes.readUInt32BE(20),
+    text,
+  };
+}
+
+const ZERO_RANGES_BYTES = HEADER_BYTES + 8;
+const RUN_BYTES = 8;
+/** Most ranges that one packet carries. */
+export const MOST_ZERO_RANGES = Math.floor(
+  (LARGEST_CONTROL_PACKET_BYTES - ZERO_RANGES_BYTES) / RUN_BYTES,
+);
+
+export function encodeZeroRanges(zeros: ZeroRanges): Buffer {
+  const bytes = Buffer.alloc(ZERO_RANGES_BYTES + zeros.ranges.length * RUN_BYTES);
+  writeHeader(bytes, 0, PacketType.zeroRanges, bytes.length, zeros.session);
+  bytes.writeUInt32BE(zeros.position, 16);
+  bytes.writeUInt16BE(zeros.ranges.length, 20);
+  let at = ZERO_RANGES_BYTES;
+  for (const range of zeros.ranges) {
+    bytes.writeUInt32BE(range.first, at);
+    bytes.writeUInt32BE(range.count, at + 4);
+    at += RUN_BYTES;
+  }
+  return bytes;
+}
+
+export function decodeZeroRanges(bytes: Buffer): ZeroRanges | null {
+  if (bytes.length < ZERO_RANGES_BYTES) return null;
+  const count = bytes.readUInt16BE(20);
+  if (bytes.length !== ZERO_RANGES_BYTES + count * RUN_BYTES) return null;
+  const ranges: Run[] = [];
+  for (let i = 0; i < count; i++) {
+    const at = ZERO_RANGES_BYTES + i * RUN_BYTES;
+    ranges.push({ first: bytes.readUInt32BE(at), count: bytes.readUInt32BE(at + 4) });
+  }
+  return { session: packetSession(bytes, 0), position: bytes.readUInt32BE(16), ranges };
+}

@@ -1,0 +1,185 @@
+/**
+ * How fast to send: a rate for the network, a window for the receivers, both found from what
+ * clients report.
+ *
+ * The rate rises while no followed client loses more than the path's usual share, and falls to
+ * what was delivered when one does (the bottleneck shows its own speed in what gets through:
+ * the idea of BBR). Loss that lowering the rate does not lower is the path's own, and is
+ * learnt. The window bounds how far the sender may be ahead of a followed client, so that a
+ * busy client's socket buffer does not overflow.
+ */
+import type { Client } from './clients.js';
+
+export interface RateOptions {
+  /** UDP payload of a full block packet. */
+  packetBytes: number;
+  /** Ceiling; Infinity for none. */
+  ceilingBytesPerMs: number;
+  /** Follow even clients far slower than the others. */
+  waitForSlow: boolean;
+}
+
+/** First guess: half of gigabit Ethernet. Wrong by any factor, it is right within a few rounds. */
+const INITIAL_BYTES_PER_MS = 62_500;
+const LEAST_BYTES_PER_MS = 50;
+export const ROUND_MS = 20;
+const START_GROWTH = 1.5;
+const GROWTH = 1.05;
+const CAREFUL_GROWTH = 1.01;
+/** How long growth stays careful after the rate was lowered. */
+const CAREFUL_MS = 500;
+/** After lowering, the averages need this long to show what it did. */
+const SETTLE_MS = 150;
+/** Loss above the path's usual that counts as congestion. */
+const LOSS_TOLERANCE = 0.03;
+/** Rounds of lowering in vain after which loss is taken to be the path's own. */
+const VAIN_ROUNDS = 3;
+/** A hindered client that takes less than this share of the best one is left behind. */
+const FOLLOW_SHARE = 0.5;
+const HINDERED_LOSS = 0.1;
+const JUDGE_AFTER_MS = 150;
+const FOLLOW_AGAIN_MS = 500;
+/** A followed client not heard of for this long no longer holds the window. */
+const UNHEARD_MS = 300;
+/** Share of a receive buffer that may be underway: the kernel counts its own overhead in it. */
+const WINDOW_SHARE = 0.3;
+const LARGEST_WINDOW_BYTES = 16 * 1024 * 1024;
+const SMALLEST_WINDOW_BYTES = 128 * 1024;
+/** The window always covers this long at the current rate: reports take time. */
+const WINDOW_MS = 30;
+
+export class RateController {
+  /** Current rate in bytes of UDP payload per millisecond. */
+  bytesPerMs: number;
+  /** Packets that may be underway to a followed client. */
+  windowPackets: number;
+
+  readonly #options: RateOptions;
+  #isStarting = true;
+  #lossFloor = 0;
+  #vainRounds = 0;
+  #lossWhenLowered = 0;
+  #settleUntilMs = 0;
+  #carefulUntilMs = 0;
+  #roundAtMs = Number.NEGATIVE_INFINITY;
+  #roundBytes = 0;
+
+  constructor(options: RateOptions) {
+    this.#options = options;
+    this.bytesPerMs = Math.min(INITIAL_BYTES_PER_MS, options.ceilingBytesPerMs);
+    this.windowPackets = Math.ceil(SMALLEST_WINDOW_BYTES / options.packetBytes);
+  }
+
+  /** Notes bytes handed to the network. */
+  sent(bytes: number): void {
+    this.#roundBytes += bytes;
+  }
+
+  /**
+   * Runs once a round.
+   * @param hungry clients that still want data
+   * @param position next send position
+   */
+  update(now: number, hungry: readonly Client[], position: number): void {
+    const elapsedMs = now - this.#roundAtMs;
+    if (elapsedMs < ROUND_MS) return;
+    const sentPerMs = this.#roundBytes / elapsedMs;
+    this.#roundAtMs = now;
+    this.#roundBytes = 0;
+
+    const reporting = hungry.filter((client) => client.hasReported);
+    this.#chooseFollowed(now, reporting, position);
+    const followed = reporting.filter((client) => client.followed);
+    this.#setWindow(followed);
+    if (followed.length === 0 || now < this.#settleUntilMs) return;
+
+    let loss = 0;
+    let leastDelivered = Number.POSITIVE_INFINITY;
+    for (const client of followed) {
+      if (client.lossRatio > loss) loss = client.lossRatio;
+      if (client.deliveredPerMs < leastDelivered) leastDelivered = client.deliveredPerMs;
+    }
+    if (loss < this.#lossFloor) this.#lossFloor = loss;
+    if (loss > this.#lossFloor + LOSS_TOLERANCE) {
+      this.#lower(now, loss, leastDelivered);
+    } else {
+      this.#vainRounds = 0;
+      this.#raise(now, sentPerMs);
+    }
+  }
+
+  #lower(now: number, loss: number, deliveredPerMs: number): void {
+    if (this.#vainRounds > 0 && loss > 0.7 * this.#lossWhenLowered) {
+      if (this.#vainRounds >= VAIN_ROUNDS) {
+        this.#lossFloor = loss;
+        this.#vainRounds = 0;
+        return;
+      }
+    } else {
+      this.#vainRounds = 0;
+      this.#lossWhenLowered = loss;
+    }
+    this.#vainRounds++;
+    const carried = (deliveredPerMs * this.#options.packetBytes) / (1 - this.#lossFloor);
+    const lowered = Math.min(Math.max(carried, this.bytesPerMs * 0.5), this.bytesPerMs * 0.97);
+    this.bytesPerMs = Math.max(lowered, LEAST_BYTES_PER_MS);
+    this.#isStarting = false;
+    this.#settleUntilMs = now + SETTLE_MS;
+    this.#carefulUntilMs = now + SETTLE_MS + CAREFUL_MS;
+  }
+
+  #raise(now: number, sentPerMs: number): void {
+    // Where something else than the rate limits the sender, a higher rate would say nothing.
+    if (sentPerMs < this.bytesPerMs * 0.7) return;
+    const growth = this.#isStarting
+      ? START_GROWTH
+      : now < this.#carefulUntilMs
+        ? CAREFUL_GROWTH
+        : GROWTH;
+    this.bytesPerMs = Math.min(this.bytesPerMs * growth, this.#options.ceilingBytesPerMs);
+  }
+
+  #chooseFollowed(now: number, clients: readonly Client[], position: number): void {
+    let best = 0;
+    for (const client of clients) {
+      if (client.deliveredPerMs > best) best = client.deliveredPerMs;
+    }
+    for (const client of clients) {
+      if (this.#options.waitForSlow) {
+        client.followed = true;
+        continue;
+      }
+      const isHindered =
+        client.lossRatio > HINDERED_LOSS || client.lag(position) > this.windowPackets / 2;
+      if (!isHindered) {
+        if (client.easySinceMs === 0) client.easySinceMs = now;
+        if (now - client.easySinceMs >= FOLLOW_AGAIN_MS) client.followed = true;
+        continue;
+      }
+      client.easySinceMs = 0;
+      const isSlow = client.deliveredPerMs < FOLLOW_SHARE * best;
+      if (isSlow && now - client.joinedMs > JUDGE_AFTER_MS) client.followed = false;
+      else if (!isSlow) client.followed = true;
+    }
+  }
+
+  #setWindow(followed: readonly Client[]): void {
+    let bufferBytes = Number.POSITIVE_INFINITY;
+    for (const client of followed) {
+      if (client.receiveBufferBytes < bufferBytes) bufferBytes = client.receiveBufferBytes;
+    }
+    if (bufferBytes === Number.POSITIVE_INFINITY) return;
+    const windowBytes = Math.max(
+      Math.min(bufferBytes * WINDOW_SHARE, LARGEST_WINDOW_BYTES),
+      SMALLEST_WINDOW_BYTES,
+      this.bytesPerMs * WINDOW_MS,
+    );
+    this.windowPackets = Math.ceil(windowBytes / this.#options.packetBytes);
+  }
+
+  /** Whether `client` may hold the sender back at `now`. */
+  holdsWindow(client: Client, now: number): boolean {
+    if (!client.hasReported || !client.followed) return false;
+    return this.#options.waitForSlow || now - client.lastHeardMs < UNHEARD_MS;
+  }
+}

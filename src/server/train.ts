@@ -1,0 +1,78 @@
+/**
+ * Packs block packets back to back into one buffer: a train that crosses into the kernel in one
+ * call. All packets of a train have the same length but the last, which may be shorter.
+ */
+import type { SpaceId } from '../protocol/block.js';
+import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeader } from '../protocol/block.js';
+import { advancePosition } from '../protocol/position.js';
+
+/** A chunk (or map page) as a source of blocks. */
+export interface BlockSource {
+  chunk: number;
+  bytes: Buffer;
+  encodedLength: number;
+  blockCount: number;
+  encoding: 0 | 1;
+  variant: number;
+}
+
+export class Train {
+  /** Bytes packed so far. */
+  length = 0;
+  packets = 0;
+  #isClosed = false;
+  #out: Buffer = Buffer.alloc(0);
+  #mostBytes = 0;
+  readonly #packetBytes: number;
+  readonly #blockSize: number;
+  readonly #header;
+
+  constructor(session: bigint, blockSize: number) {
+    this.#blockSize = blockSize;
+    this.#packetBytes = BLOCK_HEADER_BYTES + blockSize;
+    this.#header = {
+      session,
+      chunk: 0,
+      block: 0,
+      position: 0,
+      encodedLength: 0,
+      space: 0 as SpaceId,
+      encoding: 0 as 0 | 1,
+      variant: 0,
+    };
+  }
+
+  begin(out: Buffer, mostBytes: number): void {
+    this.#out = out;
+    this.#mostBytes = Math.min(out.length, mostBytes);
+    this.length = 0;
+    this.packets = 0;
+    this.#isClosed = false;
+  }
+
+  /** Whether another full packet fits; a train always takes one. */
+  get hasRoom(): boolean {
+    if (this.packets === 0) return true;
+    return !this.#isClosed && this.length + this.#packetBytes <= this.#mostBytes;
+  }
+
+  /** Adds one block. @param position its send position. @returns the position after it */
+  add(space: SpaceId, source: BlockSource, block: number, position: number): number {
+    const payloadBytes = blockLengthOf(source.encodedLength, this.#blockSize, block);
+    const header = this.#header;
+    header.chunk = source.chunk;
+    header.block = block;
+    header.position = position;
+    header.encodedLength = source.encodedLength;
+    header.space = space;
+    header.encoding = source.encoding;
+    header.variant = source.variant;
+    writeBlockHeader(this.#out, this.length, header, payloadBytes);
+    const from = block * this.#blockSize;
+    source.bytes.copy(this.#out, this.length + BLOCK_HEADER_BYTES, from, from + payloadBytes);
+    this.length += BLOCK_HEADER_BYTES + payloadBytes;
+    this.packets++;
+    if (payloadBytes < this.#blockSize) this.#isClosed = true;
+    return advancePosition(position, 1);
+  }
+}

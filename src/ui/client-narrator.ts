@@ -1,0 +1,147 @@
+import type { ClientEvent, ClientProgress } from '../client/events.js';
+import { RateMeter, ratePart } from './rate-meter.js';
+import { safeText } from './safe-text.js';
+import {
+  formatBytes,
+  formatCount,
+  formatElapsed,
+  formatEndpoint,
+  formatPercent,
+  formatRate,
+  formatRemaining,
+  shortMapId,
+} from './units.js';
+import type { Narrator, Status, StatusPart } from './watcher.js';
+
+type State = ClientProgress['state'];
+
+const WORDS: Record<State, string> = {
+  discovering: 'looking for a server',
+  checking: 'checking',
+  receiving: 'receiving',
+  proving: 'proving',
+  syncing: 'syncing',
+  verifying: 'verifying',
+  done: 'done',
+  failed: 'failed',
+};
+
+const WAITING = 'waiting';
+
+/** Tells what a client does. */
+export class ClientNarrator implements Narrator<ClientEvent> {
+  private readonly meter = new RateMeter();
+  private progress: ClientProgress | undefined;
+  private targetPath = '';
+  private imageName = '';
+  private ended = false;
+  /** The server went quiet, and nothing has come from it since. */
+  private waiting = false;
+
+  /** @param now milliseconds of a clock that never goes back */
+  constructor(private readonly now: () => number) {}
+
+  tell(event: ClientEvent): string | undefined {
+    switch (event.type) {
+      case 'listening':
+        return `listening to ${formatEndpoint(event.group, event.port)} on ${safeText(event.interface)} (${safeText(event.transport)})`;
+      case 'server-found':
+        this.imageName = safeText(event.image.name, 100);
+        return `found '${this.imageName}', ${formatBytes(event.image.sizeBytes)}, at ${safeText(event.address)}`;
+      case 'target':
+        this.targetPath = safeText(event.path);
+        return `${event.resumed ? 'going on with' : 'writing'} ${this.targetPath} (${safeText(event.description)})`;
+      case 'map-known':
+        return undefined;
+      case 'quiet':
+        this.waiting = true;
+        return undefined;
+      case 'server-restarted':
+        return 'the server started again; going on with what is missing';
+      case 'notice':
+        return safeText(event.text);
+      case 'progress':
+        this.take(event.progress);
+        return undefined;
+      case 'proven':
+        this.take(event.progress);
+        this.ended = true;
+        return this.provenLine(event.sha256OfMap, event.elapsedMs);
+    }
+  }
+
+  status(): Status | undefined {
+    if (this.ended || this.progress === undefined) return undefined;
+    const { state, sizeBytes } = this.progress;
+    const word = this.waiting && state === 'receiving' ? WAITING : WORDS[state];
+    const label: StatusPart = { text: word.padEnd(9), rank: 1 };
+    if (state === 'discovering' || state === 'done' || state === 'failed') {
+      return { state: word, parts: [label], ratio: undefined };
+    }
+    if (state === 'syncing') {
+      const parts = [label, { text: `${formatBytes(sizeBytes)} to the disk`, rank: 2 }];
+      return { state: word, parts, ratio: undefined };
+    }
+    const ratio = sizeBytes === 0 ? 1 : this.countedBytes(this.progress) / sizeBytes;
+    return { state: word, parts: [label, ...this.measures(this.progress, ratio)], ratio };
+  }
+
+  private measures(progress: ClientProgress, ratio: number): StatusPart[] {
+    const { sizeBytes } = progress;
+    const counted = this.countedBytes(progress);
+    const bytesPerSecond = this.meter.perSecond(this.now());
+    const leftMs =
+      bytesPerSecond === undefined || bytesPerSecond <= 0
+        ? undefined
+        : ((sizeBytes - counted) * 1000) / bytesPerSecond;
+    const bytes = formatBytes(counted).padStart(7);
+    const parts: StatusPart[] = [
+      { text: formatPercent(ratio).padStart(7), rank: 2 },
+      { text: `${bytes} of ${formatBytes(sizeBytes)}`, short: bytes, rank: 5 },
+      ratePart(bytesPerSecond, 3),
+      {
+        text: `${formatRemaining(leftMs).padStart(5)} left`,
+        rank: 4,
+        unknown: leftMs === undefined,
+      },
+    ];
+    if (progress.missingChunks > 0) {
+      const width = formatCount(progress.chunkCount).length;
+      const missing = formatCount(progress.missingChunks).padStart(width);
+      parts.push({ text: `${missing} missing`, rank: 6 });
+    }
+    if (progress.packetsLost > 0) {
+      const lost = progress.packetsLost / (progress.packetsLost + progress.blocksReceived);
+      parts.push({ text: `${formatPercent(lost)} lost`, rank: 7 });
+    }
+    return parts;
+  }
+
+  private take(progress: ClientProgress): void {
+    const before = this.progress;
+    // What is counted, and how fast it grows, differs from state to state.
+    if (before?.state !== progress.state) this.meter.reset();
+    if (before !== undefined && progress.blocksReceived > before.blocksReceived) {
+      this.waiting = false;
+    }
+    this.progress = progress;
+    this.meter.add(this.now(), this.countedBytes(progress));
+  }
+
+  /** The bytes that the present state works on. */
+  private countedBytes(progress: ClientProgress): number {
+    const proves = progress.state === 'proving' || progress.state === 'verifying';
+    return proves ? progress.provenBytes : progress.writtenBytes;
+  }
+
+  private provenLine(mapId: string, elapsedMs: number): string {
+    const sizeBytes = this.progress?.sizeBytes ?? 0;
+    const parts = [
+      this.targetPath,
+      `${formatBytes(sizeBytes)} in ${formatElapsed(elapsedMs)}`,
+      `${formatRate((sizeBytes * 8000) / Math.max(1, elapsedMs))} on average`,
+      `image ${shortMapId(mapId)}`,
+    ];
+    return `proven copy of '${this.imageName}': ${parts.join(', ')}`;
+  }
+}

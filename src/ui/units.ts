@@ -1,0 +1,77 @@
+/** Numbers for people. Decimal units throughout (1 MB = 10^6 bytes); rates in bits, like --rate. */
+
+const PREFIXES = ['', 'k', 'M', 'G', 'T', 'P'];
+
+/** Three significant digits and a decimal prefix: 1.35 G, 13.5 G, 135 G; below 1000, the number. */
+function withPrefix(value: number, unit: string): string {
+  let scaled = Math.max(0, value);
+  let step = 0;
+  // 999.5 would round to 1000, which belongs to the next prefix.
+  while (scaled >= 999.5 && step < PREFIXES.length - 1) {
+    scaled /= 1000;
+    step += 1;
+  }
+  const digits = step === 0 || scaled >= 99.95 ? 0 : scaled >= 9.995 ? 1 : 2;
+  return `${scaled.toFixed(digits)} ${PREFIXES[step]}${unit}`;
+}
+
+/** '1.35 GB'. At most 7 characters below a petabyte. */
+export function formatBytes(bytes: number): string {
+  return withPrefix(bytes, 'B');
+}
+
+/** '812 Mbit/s'. At most 11 characters. */
+export function formatRate(bitsPerSecond: number): string {
+  return withPrefix(bitsPerSecond, 'bit/s');
+}
+
+/** '1,234,567'. */
+export function formatCount(count: number): string {
+  return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** '3 clients', '1 client'. */
+export function formatPlural(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** '42.3 %', rounded down: 100.0 % means all of it. `ratio` is 0 to 1. */
+export function formatPercent(ratio: number): string {
+  const tenths = Math.floor(Math.min(1, Math.max(0, ratio)) * 1000 + 1e-9);
+  return `${(tenths / 10).toFixed(1)} %`;
+}
+
+/** A time that has passed: '2.3 s', '27 s', '12 min 34 s', '3 h 02 min'. */
+export function formatElapsed(ms: number): string {
+  const tenths = Math.round(Math.max(0, ms) / 100);
+  if (tenths < 100) return `${(tenths / 10).toFixed(1)} s`;
+  const seconds = Math.round(Math.max(0, ms) / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${twoDigits(seconds % 60)} s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)} h ${twoDigits(minutes % 60)} min`;
+}
+
+/** A time to come, as a clock that runs down: '0:18', '12:34', '1:02:03'; '-:--' for unknown. */
+export function formatRemaining(ms: number | undefined): string {
+  if (ms === undefined || !(ms < 360_000_000)) return '-:--';
+  const seconds = Math.ceil(Math.max(0, ms) / 1000);
+  const minutes = Math.floor(seconds / 60);
+  const tail = twoDigits(seconds % 60);
+  if (minutes < 60) return `${minutes}:${tail}`;
+  return `${Math.floor(minutes / 60)}:${twoDigits(minutes % 60)}:${tail}`;
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, '0');
+}
+
+/** '10.0.0.1:7500', '[fe80::1]:7500'. */
+export function formatEndpoint(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** The first 16 hex digits of a map's digest: enough to tell images apart by eye. */
+export function shortMapId(mapId: string): string {
+  return mapId.slice(0, 16);
+}

@@ -1,0 +1,47 @@
+/** The seam between the programs and whatever shows what they do. */
+
+/** What the operator asked to see. 'text' becomes a live line or a log, as standard error allows. */
+export type OutputMode = 'text' | 'json' | 'quiet';
+
+/** Shows the events of one run. `Event` is ClientEvent or ServerEvent. */
+export interface Watcher<Event> {
+  observe(event: Event): void;
+  /** Leaves the terminal tidy. Events after this are ignored. */
+  close(): void;
+}
+
+/** Where text goes. Writing never throws and never fails: a broken pipe swallows it. */
+export interface TextSink {
+  write(text: string): void;
+  /** Width in characters, where the sink is a terminal that tells. May change. */
+  readonly columns?: number | undefined;
+}
+
+/** A piece of the status. Where the line is short, pieces of high rank go first; the lowest stays. */
+export interface StatusPart {
+  text: string;
+  /** Stands in for `text` before any piece has to go. */
+  short?: string;
+  /** A placeholder that holds the place of a number not known yet. */
+  unknown?: boolean;
+  rank: number;
+}
+
+export interface Status {
+  /** One or two words: 'receiving'. A change of it is worth a line in a log. */
+  state: string;
+  parts: StatusPart[];
+  /** For a bar, 0 to 1; undefined for none. */
+  ratio: number | undefined;
+}
+
+/** Puts the events of one program into words. The printers know no more than this. */
+export interface Narrator<Event> {
+  /**
+   * Takes an event in.
+   * @returns a line that is worth keeping, without its line end, or undefined
+   */
+  tell(event: Event): string | undefined;
+  /** What goes on now; undefined before there is anything to say, and after the end. */
+  status(): Status | undefined;
+}

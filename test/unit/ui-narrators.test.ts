@@ -1,0 +1,309 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ClientEvent, ClientProgress } from '../../src/client/events.js';
+import type { ServedClient, ServerProgress } from '../../src/server/events.js';
+import { ClientNarrator } from '../../src/ui/client-narrator.js';
+import { ServerNarrator } from '../../src/ui/server-narrator.js';
+import { fitStatus } from '../../src/ui/terminal-printer.js';
+import type { Narrator } from '../../src/ui/watcher.js';
+
+function statusOf<Event>(narrator: Narrator<Event>, columns = 300): string | undefined {
+  const status = narrator.status();
+  return status && fitStatus({ ...status, ratio: undefined }, columns).replace(/ {3,}/g, '  ');
+}
+
+const GB = 1e9;
+
+function clientProgress(changes: Partial<ClientProgress> = {}): ClientProgress {
+  return {
+    state: 'receiving',
+    sizeBytes: 4 * GB,
+    writtenBytes: 0,
+    provenBytes: 0,
+    missingChunks: 15_259,
+    chunkCount: 15_259,
+    wireBytes: 0,
+    blocksReceived: 0,
+    blocksDuplicate: 0,
+    packetsLost: 0,
+    packetsBad: 0,
+    blockRequestsSent: 0,
+    ...changes,
+  };
+}
+
+function client() {
+  const clock = { nowMs: 0 };
+  const narrator = new ClientNarrator(() => clock.nowMs);
+  const progress = (changes: Partial<ClientProgress>): void => {
+    narrator.tell({ type: 'progress', progress: clientProgress(changes) });
+  };
+  return { clock, narrator, progress };
+}
+
+const found: ClientEvent = {
+  type: 'server-found',
+  address: '10.0.0.1',
+  image: {
+    session: '0123456789abcdef',
+    name: 'lab\u001b.img',
+    sizeBytes: 4 * GB,
+    chunkSizeBytes: 262_144,
+    chunkCount: 15_259,
+    blockSizeBytes: 1448,
+    mapId: null,
+  },
+};
+
+test('a client tells what it listens to, finds and writes', () => {
+  const { narrator } = client();
+  assert.equal(narrator.status(), undefined);
+  assert.equal(
+    narrator.tell({
+      type: 'listening',
+      group: 'ff02::7',
+      port: 16000,
+      interface: 'eth0',
+      transport: 'plain sockets',
+    }),
+    'listening to [ff02::7]:16000 on eth0 (plain sockets)',
+  );
+  assert.equal(narrator.tell(found), "found 'lab\u{fffd}.img', 4.00 GB, at 10.0.0.1");
+  const target = { path: '/dev/sda', kind: 'device', description: 'disk, 500 GB' } as const;
+  assert.equal(
+    narrator.tell({ type: 'target', ...target, resumed: false }),
+    'writing /dev/sda (disk, 500 GB)',
+  );
+  assert.equal(
+    narrator.tell({ type: 'target', ...target, resumed: true }),
+    'going on with /dev/sda (disk, 500 GB)',
+  );
+});
+
+test('a client shows percent, bytes, rate, time left, missing chunks and loss', () => {
+  const { clock, narrator, progress } = client();
+  progress({});
+  assert.equal(
+    statusOf(narrator),
+    'receiving  0.0 %  0 B of 4.00 GB  - bit/s  -:-- left  15,259 missing',
+  );
+  clock.nowMs = 1000;
+  progress({ writtenBytes: GB, missingChunks: 11_445, blocksReceived: 990, packetsLost: 10 });
+  assert.equal(
+    statusOf(narrator),
+    'receiving  25.0 %  1.00 GB of 4.00 GB  8.00 Gbit/s  0:03 left  11,445 missing  1.0 % lost',
+  );
+});
+
+test('what an operator looks for fits 80 columns, for a large disk too', () => {
+  const { clock, narrator, progress } = client();
+  const disk = { sizeBytes: 2000 * GB, chunkCount: 7_629_395, missingChunks: 7_629_000 };
+  progress(disk);
+  clock.nowMs = 1000;
+  progress({ ...disk, writtenBytes: 0.11 * GB });
+  const line = fitStatus(narrator.status()!, 80);
+  assert.match(line, /0\.0 %.*110 MB.*880 Mbit\/s.*5:03:01 left.*7,629,000 missing/);
+  assert.ok(line.length < 80);
+});
+
+test('a client that proves counts what is proven, and begins its rate anew', () => {
+  const { clock, narrator, progress } = client();
+  progress({});
+  clock.nowMs = 1000;
+  progress({ writtenBytes: 4 * GB });
+  clock.nowMs = 1200;
+  progress({ state: 'proving', writtenBytes: 4 * GB, provenBytes: GB, missingChunks: 0 });
+  assert.equal(statusOf(narrator), 'proving  25.0 %  1.00 GB of 4.00 GB  - bit/s  -:-- left');
+  clock.nowMs = 2200;
+  progress({ state: 'proving', writtenBytes: 4 * GB, provenBytes: 2 * GB, missingChunks: 0 });
+  assert.match(statusOf(narrator)!, /50\.0 %.*8\.00 Gbit\/s {2}0:02 left/);
+});
+
+test('a server that went quiet is waited for until a block comes', () => {
+  const { narrator, progress } = client();
+  progress({ blocksReceived: 5 });
+  narrator.tell({ type: 'quiet', missingChunks: 7 });
+  assert.equal(narrator.status()?.state, 'waiting');
+  progress({ blocksReceived: 5 });
+  assert.equal(narrator.status()?.state, 'waiting');
+  progress({ blocksReceived: 6 });
+  assert.equal(narrator.status()?.state, 'receiving');
+});
+
+test('a client has a word for every state, and no status after the end', () => {
+  const { narrator, progress } = client();
+  progress({ state: 'discovering', sizeBytes: 0, chunkCount: 0 });
+  assert.equal(statusOf(narrator), 'looking for a server');
+  progress({ state: 'syncing' });
+  assert.equal(statusOf(narrator), 'syncing  4.00 GB to the disk');
+  for (const state of ['checking', 'verifying', 'done', 'failed'] as const) {
+    progress({ state });
+    assert.equal(narrator.status()?.state, state);
+  }
+});
+
+test('an empty image is complete from the start', () => {
+  const { narrator, progress } = client();
+  progress({ sizeBytes: 0, chunkCount: 0, missingChunks: 0 });
+  assert.match(statusOf(narrator)!, /100\.0 % {2}0 B of 0 B/);
+});
+
+test('the last line of a client names the copy, its size, its pace and its image', () => {
+  const { narrator } = client();
+  narrator.tell(found);
+  const description = 'disk, 500 GB';
+  narrator.tell({ type: 'target', path: '/dev/sda', kind: 'device', description, resumed: false });
+  const line = narrator.tell({
+    type: 'proven',
+    sha256OfMap: '00112233445566778899aabbccddeeff',
+    progress: clientProgress({ state: 'done', writtenBytes: 4 * GB, provenBytes: 4 * GB }),
+    elapsedMs: 40_000,
+  });
+  assert.equal(
+    line,
+    "proven copy of 'lab\u{fffd}.img': /dev/sda, 4.00 GB in 40 s, 800 Mbit/s on average, " +
+      'image 0011223344556677',
+  );
+  assert.equal(narrator.status(), undefined);
+});
+
+function served(changes: Partial<ServedClient> = {}): ServedClient {
+  return {
+    id: '0123456789abcdef',
+    host: 'pc-07',
+    address: '10.0.0.7',
+    missingChunks: 1,
+    provenChunks: 0,
+    state: 'receiving',
+    lossRatio: 0,
+    followed: true,
+    ...changes,
+  };
+}
+
+function serverProgress(changes: Partial<ServerProgress> = {}): ServerProgress {
+  return {
+    state: 'sending',
+    preparedRatio: 1,
+    chunkCount: 4000,
+    pendingChunks: 3000,
+    cursorChunk: 1000,
+    pass: 1,
+    blocksSent: 0,
+    wireBytes: 0,
+    rateBitsPerSecond: GB,
+    clients: [],
+    packetsBad: 0,
+    ...changes,
+  };
+}
+
+function server() {
+  const clock = { nowMs: 0 };
+  const narrator = new ServerNarrator(() => clock.nowMs);
+  const progress = (changes: Partial<ServerProgress>): void => {
+    narrator.tell({ type: 'progress', progress: serverProgress(changes) });
+  };
+  return { clock, narrator, progress };
+}
+
+test('a server tells what it serves, who comes, who is done and who fails', () => {
+  const { narrator } = server();
+  assert.equal(
+    narrator.tell({
+      type: 'serving',
+      path: '/srv/lab.img',
+      name: 'lab.img',
+      sizeBytes: 4 * GB,
+      group: '225.0.20.10',
+      port: 16000,
+      serverPort: 7500,
+      interface: 'eth0',
+      blockSizeBytes: 1448,
+      transport: 'plain sockets',
+    }),
+    "serving 'lab.img', 4.00 GB, to 225.0.20.10:16000 on eth0 (plain sockets, blocks of 1448 " +
+      'bytes), requests to port 7500',
+  );
+  assert.equal(
+    narrator.tell({ type: 'client-joined', client: served() }),
+    'client pc-07 (10.0.0.7) joined',
+  );
+  assert.equal(
+    narrator.tell({ type: 'client-done', client: served({ host: '' }), doneCount: 1 }),
+    'client 10.0.0.7 holds a proven copy (1 done)',
+  );
+  assert.equal(
+    narrator.tell({
+      type: 'client-failed',
+      client: served({ host: 'e\u001b[2J' }),
+      reason: 'disk\nfull',
+    }),
+    'client e\u{fffd}[2J (10.0.0.7) failed: disk\u{fffd}full',
+  );
+});
+
+test('a server tells how its map came about', () => {
+  const { narrator } = server();
+  assert.equal(narrator.status(), undefined);
+  narrator.tell({ type: 'preparing', ratio: 0.25 });
+  assert.equal(statusOf(narrator), 'preparing  map 25.0 %');
+  const prepared = { type: 'prepared', mapId: 'ffeeddccbbaa99887766', elapsedMs: 3200 } as const;
+  assert.equal(
+    narrator.tell({ ...prepared, fromCache: false }),
+    'block map prepared in 3.2 s, image ffeeddccbbaa9988',
+  );
+  assert.equal(narrator.status(), undefined);
+  assert.equal(
+    narrator.tell({ ...prepared, fromCache: true }),
+    'block map from the cache, image ffeeddccbbaa9988',
+  );
+});
+
+test('a server shows its pass, its rate, what is pending and its clients', () => {
+  const { clock, narrator, progress } = server();
+  progress({});
+  narrator.tell({ type: 'client-done', client: served({ state: 'done' }), doneCount: 1 });
+  clock.nowMs = 1000;
+  progress({
+    wireBytes: 0.1 * GB,
+    preparedRatio: 0.5,
+    clients: [
+      served(),
+      served({ state: 'joined', followed: false, lossRatio: 0.02 }),
+      served({ state: 'done' }),
+      served({ state: 'failed', lossRatio: 0.9 }),
+      served({ state: 'silent' }),
+    ],
+  });
+  assert.equal(
+    statusOf(narrator),
+    'sending  pass 1 at  25.0 %  800 Mbit/s  3,000 chunks pending  map 50.0 %  2 clients  ' +
+      '1 done  1 slow  1 silent  worst loss 2.0 %',
+  );
+});
+
+test('an idle server says so, and no rate of an earlier burst follows it', () => {
+  const { clock, narrator, progress } = server();
+  progress({});
+  clock.nowMs = 1000;
+  progress({ wireBytes: GB });
+  progress({ state: 'idle', wireBytes: GB, pendingChunks: 0 });
+  assert.equal(statusOf(narrator), 'idle  no client');
+  assert.equal(narrator.status()?.ratio, undefined);
+  clock.nowMs = 60_000;
+  progress({ wireBytes: GB });
+  clock.nowMs = 61_000;
+  progress({ wireBytes: 1.1 * GB });
+  assert.match(statusOf(narrator)!, /800 Mbit\/s/);
+});
+
+test('the last line of a server counts clients, blocks and bytes', () => {
+  const { narrator } = server();
+  const progress = serverProgress({ blocksSent: 2_345_678, wireBytes: 3.4 * GB });
+  assert.equal(
+    narrator.tell({ type: 'ended', progress, doneCount: 12, elapsedMs: 45_000 }),
+    'served 12 clients: 2,345,678 blocks, 3.40 GB, in 45 s',
+  );
+  assert.equal(narrator.status(), undefined);
+});
