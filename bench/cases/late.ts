@@ -30,7 +30,7 @@ async function joinOneByOne(stage: Stage, image: string, rate: number) {
   const summary = clients[0]!.last('server-found').image;
   return {
     sent: server.last('ended').progress.blocksSent,
-    least: leastBlocks(server, summary),
+    least: leastBlocks(server, clients),
     imageBlocks: blocksOfChunks(summary, summary.chunkCount),
   };
 }

@@ -36,7 +36,7 @@ export function valueOption<Value>(
     try {
       return reader(text);
     } catch (error) {
-      if (error instanceof BadValue) throw usageFailure(`${names}: ${error.message}.`);
+      if (error instanceof BadValue) throw usageFailure(`${names}: ${error.message}`);
       throw error;
     }
   });
@@ -123,7 +123,7 @@ export function addOutputOptions(command: Command): void {
 /** @throws Failure of kind 'usage' */
 export function outputMode(flags: SharedFlags): OutputMode {
   if (flags.json === true && flags.quiet === true) {
-    throw usageFailure('--quiet and --json ask for opposite things; give one of the two.');
+    throw usageFailure('--quiet and --json ask for opposite things; give one of the two');
   }
   if (flags.json === true) return 'json';
   return flags.quiet === true ? 'quiet' : 'text';
@@ -140,10 +140,10 @@ function sentenceOf(error: CommanderError): string {
   const named = /'([^']*)'/.exec(error.message)?.[1] ?? '';
   switch (error.code) {
     case 'commander.optionMissingArgument':
-      return `${named.replace(/ <.*/, '')} needs a value: ${named.replace(/.*<(.*)>/, '$1')}.`;
+      return `${named.replace(/ <.*/, '')} needs a value: ${named.replace(/.*<(.*)>/, '$1')}`;
     case 'commander.unknownOption': {
       const like = /Did you mean (.*)\?/.exec(error.message)?.[1];
-      return `There is no option '${named}'${like === undefined ? '.' : `; did you mean ${like}?`}`;
+      return `there is no option '${named}'${like === undefined ? '' : `; did you mean ${like}?`}`;
     }
     default:
       return error.message.replace(/^error: /, '').replace(/\s+/g, ' ');
@@ -177,7 +177,7 @@ export function readCommandLine<Flags extends object>(
   }
   const stray = command.args[0];
   if (stray !== undefined) {
-    throw usageFailure(`'${stray}' belongs to no option; ${hintForArgument}.`);
+    throw usageFailure(`'${stray}' belongs to no option; ${hintForArgument}`);
   }
   return { flags: command.opts<Flags>() };
 }

@@ -42,9 +42,9 @@ function watcherFor<Options, Event extends { type: string }>(
 
 function stopFailure(signal: StopSignal, whenStopped: string): Failure {
   if (signal === 'SIGINT') {
-    return new Failure('interrupted', 'INTERRUPTED', `Interrupted; ${whenStopped}.`);
+    return new Failure('interrupted', 'INTERRUPTED', `interrupted: ${whenStopped}`);
   }
-  return new Failure('terminated', 'TERMINATED', `Terminated; ${whenStopped}.`);
+  return new Failure('terminated', 'TERMINATED', `terminated: ${whenStopped}`);
 }
 
 /** Whatever was thrown, as a Failure; what nobody expected is a fault of ours. */
@@ -54,8 +54,8 @@ function asFailure(error: unknown): Failure {
   return new Failure(
     'internal',
     'INTERNAL',
-    `Internal error: ${message}. This is a fault of the program; please report it with the ` +
-      'command line, and with what it prints when DEBUG=* is set.',
+    `internal error: ${message}; this is a fault of the program, so please report it with the ` +
+      'command line and what it prints when DEBUG=* is set',
   );
 }
 

@@ -109,11 +109,11 @@ export function parseServerCommandLine(argv: readonly string[]): Parsed<ServerOp
   if ('text' in read) return { run: false, text: read.text };
   const { flags } = read;
   if (flags.file === undefined) {
-    throw usageFailure('There is no image to serve; name one with -f FILENAME.');
+    throw usageFailure('there is no image to serve; name one with -f FILENAME');
   }
   if (flags.prepare === true && !flags.cache) {
     throw usageFailure(
-      '--prepare makes the file that --no-cache forbids; give one of the two, not both.',
+      '--prepare makes the file that --no-cache forbids; give one of the two, not both',
     );
   }
   const options: ServerOptions = {

@@ -149,8 +149,8 @@ export class Asking {
       half.askedMs = now;
     }
     this.#lost.forEachSetRange(0, (first, count) => {
-      this.#addUnsettled(builder, first, first + count);
-      this.#lost.clearRange(first, count);
+      const next = this.#addUnsettled(builder, first, first + count, packets);
+      this.#lost.clearRange(first, next - first);
       return packets.length < MOST_PACKETS;
     });
     builder.finish();
@@ -158,14 +158,20 @@ export class Asking {
     return packets;
   }
 
-  #addUnsettled(builder: RequestBuilder, from: number, end: number): void {
-    for (let first = from; first < end; first++) {
-      if (this.#copy.isSettled(first)) continue;
+  /** @returns the chunk before which all is asked for */
+  #addUnsettled(builder: RequestBuilder, from: number, end: number, packets: Buffer[]): number {
+    let first = from;
+    while (first < end && packets.length < MOST_PACKETS) {
+      if (this.#copy.isSettled(first)) {
+        first++;
+        continue;
+      }
       let next = first + 1;
       while (next < end && !this.#copy.isSettled(next)) next++;
       builder.addRange({ first, count: next - first });
       first = next;
     }
+    return first;
   }
 }
 

@@ -19,9 +19,9 @@ export class Assembly {
     return this.#open.get(chunk);
   }
 
-  /** No slot is free and none can be given up: all hold chunks that are being stored. */
+  /** No slot is free, and most are being stored: waiting for one beats giving a half chunk up. */
   get isExhausted(): boolean {
-    return this.#free.length === 0 && this.#open.size === 0;
+    return this.#free.length === 0 && this.#open.size < this.#collectors.length / 2;
   }
 
   get openCount(): number {

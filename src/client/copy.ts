@@ -25,6 +25,7 @@ export class Copy {
   readonly #zeroed: Bitmap;
   /** Digests of provisional chunks, by page; freed when the page is proven. */
   readonly #digests: (Buffer | null)[];
+  readonly #unprovenInPage: Uint16Array;
   #map: VerifiedMap | null = null;
   #writtenBytes = 0;
   #provenBytes = 0;
@@ -37,6 +38,9 @@ export class Copy {
     this.#storing = new Bitmap(geometry.chunkCount);
     this.#zeroed = new Bitmap(geometry.chunkCount);
     this.#digests = new Array(geometry.pageCount).fill(null);
+    this.#unprovenInPage = Uint16Array.from({ length: geometry.pageCount }, (_, page) =>
+      geometry.chunksInPage(page),
+    );
   }
 
   get map(): VerifiedMap | null {
@@ -90,9 +94,19 @@ export class Copy {
     return this.#map !== null && this.#map.kindOf(chunk) === 'zero';
   }
 
-  /** Whether nothing known speaks against the chunk being zero. */
-  mayBeZero(chunk: number): boolean {
-    return this.#map === null || this.#map.kindOf(chunk) !== 'data';
+  /** Chunks of a run that are not settled, and of which nothing known says that they hold data. */
+  missingThatMayBeZero(first: number, count: number): number[] {
+    const chunks: number[] = [];
+    const end = first + count;
+    this.#have.forEachClearRange(first, (runFirst, runCount) => {
+      const runEnd = Math.min(runFirst + runCount, end);
+      for (let chunk = runFirst; chunk < runEnd; chunk++) {
+        if (this.#storing.has(chunk) || this.#map?.kindOf(chunk) === 'data') continue;
+        chunks.push(chunk);
+      }
+      return runEnd < end;
+    });
+    return chunks;
   }
 
   storing(chunk: number): void {
@@ -162,7 +176,6 @@ export class Copy {
       if (isZero && !this.#storing.has(chunk)) verdict.zeros.push(chunk);
     }
     this.#digests[page] = null;
-    this.#releaseProvenPage(page);
     return verdict;
   }
 
@@ -189,15 +202,10 @@ export class Copy {
   #prove(chunk: number): void {
     if (!this.#proven.set(chunk)) return;
     this.#provenBytes += this.geometry.chunkLength(chunk);
-    if ((this.#proven.count & 0x3ff) === 0 || this.isProven) {
-      this.#releaseProvenPage(this.geometry.pageOf(chunk));
-    }
-  }
-
-  #releaseProvenPage(page: number): void {
-    const first = this.geometry.firstChunkOf(page);
-    const count = this.geometry.chunksInPage(page);
-    if (this.#proven.countRange(first, count) === count) this.#map?.releasePage(page);
+    const page = this.geometry.pageOf(chunk);
+    const unproven = this.#unprovenInPage[page]! - 1;
+    this.#unprovenInPage[page] = unproven;
+    if (unproven === 0) this.#map?.releasePage(page);
   }
 
   /** The image's id in hex once it is known. */

@@ -23,10 +23,12 @@ export interface Offer {
 const REQUEST_INTERVAL_MS = 1000;
 /** When the first answer tells of other sessions, theirs are awaited this long. */
 const COLLECT_MS = 400;
+const MOST_OFFERS = 256;
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
-  readonly #offers = new Map<bigint, Offer>();
+  /** By address, port and session. */
+  readonly #offers = new Map<string, Offer>();
   #requestDueMs: number;
   #decideDueMs = Number.POSITIVE_INFINITY;
 
@@ -43,17 +45,16 @@ export class Discovery {
   pollRequest(now: number): Buffer | null {
     if (now < this.#requestDueMs) return null;
     this.#requestDueMs = now + REQUEST_INTERVAL_MS;
-    return encodeMapRequest({ client: this.#options.client, host: this.#options.host });
+    const { client, host } = this.#options;
+    return encodeMapRequest({ client, isServer: false, host });
   }
 
   add(offer: Offer, now: number): void {
-    const isFirst = this.#offers.size === 0;
-    this.#offers.set(offer.description.session, offer);
-    const isWanted = offer.description.name === this.#options.wantedName;
-    if (isWanted) this.#decideDueMs = now;
-    else if (isFirst) {
-      this.#decideDueMs = offer.description.otherSessions > 0 ? now + COLLECT_MS : now;
-    }
+    const { session, otherSessions } = offer.description;
+    if (this.#offers.size >= MOST_OFFERS) this.#offers.clear();
+    this.#offers.set(`${offer.address} ${offer.port} ${session}`, offer);
+    const dueMs = otherSessions > 0 ? now + COLLECT_MS : now;
+    if (dueMs < this.#decideDueMs) this.#decideDueMs = dueMs;
   }
 
   /**
@@ -78,7 +79,7 @@ export class Discovery {
 
   /** What was heard, for the message when nothing fitted. */
   get heardNames(): string[] {
-    return [...this.#offers.values()].map((offer) => offer.description.name);
+    return [...new Set([...this.#offers.values()].map((offer) => offer.description.name))];
   }
 }
 

@@ -13,7 +13,7 @@ const RETRY_MS = 150;
 export class MapFetch {
   readonly #copy: Copy;
   readonly #parts = new Map<number, Collector>();
-  #askedMs = Number.NEGATIVE_INFINITY;
+  #dueMs = Number.NEGATIVE_INFINITY;
 
   constructor(copy: Copy) {
     this.#copy = copy;
@@ -22,16 +22,16 @@ export class MapFetch {
   /** When to ask (again); Infinity when nothing is wanted. */
   get dueMs(): number {
     const { map } = this.#copy;
-    return map === null || map.isComplete ? Number.POSITIVE_INFINITY : this.#askedMs + RETRY_MS;
+    return map === null || map.isComplete ? Number.POSITIVE_INFINITY : this.#dueMs;
   }
 
-  /** Asks without waiting for the retry interval: there is something new to ask for. */
-  hurry(): void {
-    this.#askedMs = Number.NEGATIVE_INFINITY;
+  /** Asks at `dueMs`, without waiting for the retry interval: there is something new to ask for. */
+  hurry(dueMs: number): void {
+    this.#dueMs = dueMs;
   }
 
   turn(now: number, context: AskingContext): Buffer[] {
-    this.#askedMs = now;
+    this.#dueMs = now + RETRY_MS;
     const packets: Buffer[] = [];
     const { map } = this.#copy;
     if (map === null) return packets;
@@ -55,7 +55,7 @@ export class MapFetch {
 
   /**
    * Takes a block of a map part.
-   * @returns the space of a part that this block completed and that fits, or null
+   * @returns whether it completed a part, and the part fits
    */
   take(
     space: SpaceId,
@@ -95,14 +95,14 @@ export class MapFetch {
     }
     part.add(block, from, start, end);
     // While parts are coming in, asking again would only repeat them.
-    this.#askedMs = now;
+    this.#dueMs = now + RETRY_MS;
     if (!part.isComplete) return false;
     this.#parts.delete(key);
     return space === Space.mapRoot ? map.acceptRoot(part.bytes) : map.acceptPage(chunk, part.bytes);
   }
 
-  clear(): void {
+  clear(now: number): void {
     this.#parts.clear();
-    this.hurry();
+    this.hurry(now);
   }
 }

@@ -137,7 +137,7 @@ export class Receiver {
   /** The same image is served in a new session. */
   rejoin(description: ImageDescription, now: number): void {
     this.#assembly.clear();
-    this.#mapFetch.clear();
+    this.#mapFetch.clear(now);
     this.#asking.reset();
     this.#enter(description);
     this.knowMap(description.mapId, now);
@@ -155,8 +155,7 @@ export class Receiver {
   knowMap(mapId: Buffer | null, now: number): void {
     if (mapId === null || this.#copy.map !== null) return;
     this.#copy.beginMap(mapId);
-    this.#mapFetch.hurry();
-    this.#queueMapRequest(now);
+    this.#mapFetch.hurry(now + this.#jitter());
     this.#events.push({ type: 'map-known', mapId: mapId.toString('hex') });
   }
 
@@ -181,11 +180,11 @@ export class Receiver {
   }
 
   #takeBlock(bytes: Buffer, offset: number, length: number, now: number): boolean {
+    if (length < BLOCK_HEADER_BYTES) return false;
     const kindByte = kindByteOf(bytes, offset);
     const space = spaceOfKind(kindByte);
     const encodedLength = encodedLengthOf(bytes, offset);
     const block = blockOf(bytes, offset);
-    if (length < BLOCK_HEADER_BYTES) return false;
     const payloadBytes = length - BLOCK_HEADER_BYTES;
     if (
       payloadBytes === 0 ||
@@ -200,12 +199,12 @@ export class Receiver {
     const position = positionOf(bytes, offset);
     if (space === Space.image) {
       if (!this.#isPlausible(chunk, encodedLength, kindByte)) return false;
-      this.#seen(position, length);
+      this.#seen(position, length, now);
       this.#takeImageBlock(chunk, kindByte, encodedLength, block, position, bytes, start, end, now);
       return true;
     }
     if (space !== Space.mapPage && space !== Space.mapRoot) return false;
-    this.#seen(position, length);
+    this.#seen(position, length, now);
     this.#takeMapBlock(space, chunk, block, kindByte, encodedLength, bytes, start, end, now);
     return true;
   }
@@ -321,7 +320,7 @@ export class Receiver {
       for (let page = 0; page < this.#geometry.pageCount; page++) {
         if (map.hasPage(page)) this.#judge(page, now);
       }
-      if (!map.isComplete) this.#queueMapRequest(now);
+      if (!map.isComplete) this.#mapFetch.hurry(now + this.#jitter());
     }
   }
 
@@ -334,6 +333,11 @@ export class Receiver {
     }
   }
 
+  /** A blank target needs no zeros written, as long as nothing wrong was written to it. */
+  get #areZerosFree(): boolean {
+    return this.#config.target.isBlank && this.#chunksRefused === 0;
+  }
+
   /** Orders ascending chunk numbers to be stored as zeros, in runs. */
   #storeZeros(chunks: readonly number[]): void {
     const most = Math.max(1, Math.floor(MOST_ZERO_BYTES / this.#geometry.chunkSizeBytes));
@@ -341,7 +345,7 @@ export class Receiver {
       const first = chunks[i]!;
       let count = 1;
       while (i + count < chunks.length && chunks[i + count] === first + count) {
-        if (count === most && !this.#config.target.isBlank) break;
+        if (count === most && !this.#areZerosFree) break;
         count++;
       }
       this.#storeZeroRun(first, count);
@@ -353,10 +357,9 @@ export class Receiver {
     for (let chunk = first; chunk < first + count; chunk++) {
       const half = this.#assembly.find(chunk);
       if (half !== undefined) this.#assembly.abandon(half);
-      if (!this.#config.target.isBlank) this.#copy.storing(chunk);
+      if (!this.#areZerosFree) this.#copy.storing(chunk);
     }
-    // What a half-written wrong chunk left behind is never blank: only first writes are free.
-    if (this.#config.target.isBlank && this.#chunksRefused === 0) {
+    if (this.#areZerosFree) {
       this.#copy.storedZeros(first, count);
       return;
     }
@@ -379,15 +382,10 @@ export class Receiver {
     for (const { first, count } of zeros.ranges) {
       if (count === 0 || first >= chunkCount || count > chunkCount - first) return false;
     }
-    this.#seen(zeros.position, packet.length);
+    this.#seen(zeros.position, packet.length, now);
     for (const { first, count } of zeros.ranges) {
-      const unsettled: number[] = [];
-      for (let chunk = first; chunk < first + count; chunk++) {
-        if (!this.#copy.isSettled(chunk) && this.#copy.mayBeZero(chunk)) unsettled.push(chunk);
-      }
-      this.#storeZeros(unsettled);
+      this.#storeZeros(this.#copy.missingThatMayBeZero(first, count));
     }
-    this.#reporting.moved(now);
     return true;
   }
 
@@ -397,17 +395,24 @@ export class Receiver {
     this.#wireBytes += packet.length;
     this.#requestWindowMs = status.requestWindowMs;
     this.#isServerIdle = status.isIdle;
-    if (positionsBetween(this.#context.position, status.position) > 0) {
-      this.#packetsLost += positionsBetween(this.#context.position, status.position);
-      this.#context.position = status.position;
-    }
+    const isCurrent = this.knowPosition(status.position);
     this.#reporting.follow(status, now, this.#config.random());
     this.knowMap(status.mapId, now);
-    if (!this.#copy.isWhole) {
+    if (isCurrent && !this.#copy.isWhole) {
       if (status.isIdle) this.#asking.serverIdle(now, this.#jitter());
       else this.#asking.passMoved(status.cursor, now, this.#jitter());
     }
     return true;
+  }
+
+  /** The server will send at `position` next. @returns false when later packets came already */
+  knowPosition(position: number): boolean {
+    const ahead = positionsBetween(this.#context.position, position);
+    if (ahead > 0) {
+      this.#packetsLost += ahead;
+      this.#context.position = position;
+    }
+    return ahead >= 0;
   }
 
   #jitter(): number {
@@ -415,7 +420,7 @@ export class Receiver {
   }
 
   /** Counts a packet of the stream. */
-  #seen(position: number, length: number): void {
+  #seen(position: number, length: number, now: number): void {
     this.#packetsReceived++;
     this.#wireBytes += length;
     const ahead = positionsBetween(this.#context.position, position);
@@ -424,6 +429,7 @@ export class Receiver {
       this.#context.position = advancePosition(position, 1);
     }
     this.#isServerIdle = false;
+    this.#reporting.moved(now);
   }
 
   pollStore(): StoreOrder | null {
@@ -450,7 +456,7 @@ export class Receiver {
   /** The channel is quiet: ask for everything again. */
   askAgain(now: number): void {
     this.#asking.askAll(now, 0);
-    this.#mapFetch.hurry();
+    this.#mapFetch.hurry(now);
   }
 
   handleTimeout(now: number): void {

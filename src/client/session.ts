@@ -166,7 +166,10 @@ export class ClientSession {
     } else if (this.#phase === 'receiving' && address === this.serverAddress) {
       this.#lastHeardMs = now;
       if (description.session !== this.#description?.session) this.#rejoin(description, now);
-      else this.#receiver?.knowMap(description.mapId, now);
+      else {
+        this.#receiver!.knowPosition(description.position);
+        this.#receiver!.knowMap(description.mapId, now);
+      }
     }
   }
 
@@ -230,6 +233,7 @@ export class ClientSession {
   begin(target: Target, now: number): void {
     if (this.#phase !== 'opening') throw new Error('begin out of order');
     this.#phase = 'receiving';
+    this.#lastHeardMs = now;
     this.#receiver = new Receiver(
       {
         client: this.#config.client,
@@ -323,8 +327,8 @@ export class ClientSession {
     }
     if (this.#phase === 'receiving') this.#tendReceiving(now);
     if (this.#phase === 'parting') this.#tendParting(now);
-    if (this.#phase !== 'parting' && now - this.#lastHeardMs >= this.#config.giveUpMs)
-      this.#giveUp();
+    const isWaiting = this.#phase === 'discovering' || this.#phase === 'receiving';
+    if (isWaiting && now - this.#lastHeardMs >= this.#config.giveUpMs) this.#giveUp();
   }
 
   #giveUp(): void {
@@ -395,14 +399,19 @@ export class ClientSession {
 
   /** When `handleTimeout` has something to do, in ms on the caller's clock. */
   nextDeadline(): number {
-    let deadline = this.#lastHeardMs + this.#config.giveUpMs;
-    if (this.#phase === 'discovering') deadline = Math.min(deadline, this.#discovery.dueMs);
-    if (this.#phase === 'parting') deadline = this.#partingDueMs;
-    if (this.#phase === 'receiving') {
-      const quietMs = Math.max(this.#lastHeardMs, this.#lastAskedMs) + this.#config.timeoutMs;
-      deadline = Math.min(deadline, quietMs, this.#rediscoverMs, this.#receiver!.dueMs);
+    const giveUpMs = this.#lastHeardMs + this.#config.giveUpMs;
+    switch (this.#phase) {
+      case 'discovering':
+        return Math.min(giveUpMs, this.#discovery.dueMs);
+      case 'receiving': {
+        const quietMs = Math.max(this.#lastHeardMs, this.#lastAskedMs) + this.#config.timeoutMs;
+        return Math.min(giveUpMs, quietMs, this.#rediscoverMs, this.#receiver!.dueMs);
+      }
+      case 'parting':
+        return this.#partingDueMs;
+      default:
+        return Number.POSITIVE_INFINITY;
     }
-    return deadline;
   }
 
   pollEvents(): ClientEvent[] {

@@ -2,9 +2,12 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
+import { loadNative } from './native.js';
 
-/** Jobs handed to a worker at once: one that runs, one that waits at its door. */
-const JOBS_PER_WORKER = 2;
+/** Jobs that pass in one message: waking a thread costs more than handing over a job. */
+const JOBS_PER_MESSAGE = 4;
+/** Messages handed to a worker at once: one that it works on, one that waits at its door. */
+const MESSAGES_PER_WORKER = 2;
 const MOST_WORKERS = 8;
 
 interface Waiting {
@@ -19,15 +22,17 @@ export class ChunkPool {
   readonly #workers: { worker: Worker; load: number }[] = [];
   readonly #urgent: Waiting[] = [];
   readonly #patient: Waiting[] = [];
-  readonly #running = new Map<number, { done: (result: ChunkResult) => void; worker: number }>();
+  readonly #running = new Map<number, Waiting[]>();
   #nextId = 0;
+  #isDispatchQueued = false;
   #isClosed = false;
 
   constructor(slotCount: number, slotBytes: number) {
     const memory = new SharedArrayBuffer(slotCount * slotBytes);
+    const bytes = loadNative()?.unshared(memory) ?? Buffer.from(memory);
     this.#slotBytes = slotBytes;
     this.slots = Array.from({ length: slotCount }, (_, slot) =>
-      Buffer.from(memory, slot * slotBytes, slotBytes),
+      bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes),
     );
     // One core is left to the thread that serves the network.
     const count = Math.max(1, Math.min(MOST_WORKERS, availableParallelism() - 1));
@@ -37,7 +42,7 @@ export class ChunkPool {
         // What is typed at the terminal is the main thread's business.
         stdin: false,
       });
-      worker.on('message', (message) => this.#finished(message));
+      worker.on('message', (message) => this.#finished(i, message));
       worker.on('error', (error) => {
         if (!this.#isClosed) throw error;
       });
@@ -56,39 +61,50 @@ export class ChunkPool {
   /** @param done called with the result; never after `close` */
   submit(job: ChunkJob, done: (result: ChunkResult) => void): void {
     this.#urgent.push({ job, done });
-    this.#dispatch();
+    this.#queueDispatch();
   }
 
   /** As `submit`, after everything urgent. */
   submitPatient(job: ChunkJob, done: (result: ChunkResult) => void): void {
     this.#patient.push({ job, done });
-    this.#dispatch();
+    this.#queueDispatch();
+  }
+
+  /** Jobs submitted one after the other go out together. */
+  #queueDispatch(): void {
+    if (this.#isDispatchQueued) return;
+    this.#isDispatchQueued = true;
+    queueMicrotask(() => {
+      this.#isDispatchQueued = false;
+      this.#dispatch();
+    });
   }
 
   #dispatch(): void {
     for (;;) {
       const queue = this.#urgent.length > 0 ? this.#urgent : this.#patient;
       if (queue.length === 0) return;
-      let least = 0;
-      for (let i = 1; i < this.#workers.length; i++) {
-        if (this.#workers[i]!.load < this.#workers[least]!.load) least = i;
-      }
-      const target = this.#workers[least]!;
-      if (target.load >= JOBS_PER_WORKER) return;
-      const { job, done } = queue.shift()!;
+      let target = this.#workers[0]!;
+      for (const worker of this.#workers) if (worker.load < target.load) target = worker;
+      if (target.load >= MESSAGES_PER_WORKER) return;
+      const share = Math.ceil(queue.length / this.#workers.length);
+      const waiting = queue.splice(0, Math.min(share, JOBS_PER_MESSAGE));
       const id = this.#nextId++;
       target.load++;
-      this.#running.set(id, { done, worker: least });
-      target.worker.postMessage({ id, job });
+      this.#running.set(id, waiting);
+      target.worker.postMessage({ id, jobs: waiting.map(({ job }) => job) });
     }
   }
 
-  #finished({ id, result }: { id: number; result: ChunkResult }): void {
-    const running = this.#running.get(id)!;
+  #finished(worker: number, { id, results }: { id: number; results: ChunkResult[] }): void {
+    const waiting = this.#running.get(id)!;
     this.#running.delete(id);
-    this.#workers[running.worker]!.load--;
+    this.#workers[worker]!.load--;
     this.#dispatch();
-    if (!this.#isClosed) running.done(result);
+    for (const [i, { done }] of waiting.entries()) {
+      if (this.#isClosed) return;
+      done(results[i]!);
+    }
   }
 
   async close(): Promise<void> {

@@ -76,13 +76,15 @@ function run(job: ChunkJob): ChunkResult {
   }
 }
 
-parentPort!.on('message', ({ id, job }: { id: number; job: ChunkJob }) => {
-  let result: ChunkResult;
+function runSafely(job: ChunkJob): ChunkResult {
   try {
-    result = run(job);
+    return run(job);
   } catch (error) {
     const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
-    result = { kind: 'failed', code, reason: message };
+    return { kind: 'failed', code, reason: message };
   }
-  parentPort!.postMessage({ id, result });
+}
+
+parentPort!.on('message', ({ id, jobs }: { id: number; jobs: ChunkJob[] }) => {
+  parentPort!.postMessage({ id, results: jobs.map(runSafely) });
 });

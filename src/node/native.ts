@@ -15,6 +15,12 @@ export interface Native {
   /** @returns datagrams received, or -1 */
   recvmmsg(fd: number, messages: bigint, count: number, flags: number): number;
   addressOf(buffer: Buffer): bigint;
+  /**
+   * The same memory as an ordinary buffer: copying into shared memory is slower by half, since
+   * V8 copies it word by word. The caller keeps threads from using one part at the same time,
+   * and keeps `memory` alive.
+   */
+  unshared(memory: SharedArrayBuffer): Buffer;
   /** Reserves space for a whole file. @returns 0, or the system's error number */
   allocate(fd: number, lengthBytes: number): number;
 }
@@ -63,6 +69,8 @@ function load(): Native | null {
       },
       recvmmsg: (fd, messages, count, flags) => recvmmsg(fd, messages, count, flags, null),
       addressOf: (buffer) => koffi.address(buffer),
+      unshared: (memory) =>
+        Buffer.from(koffi.view(koffi.address(Buffer.from(memory)), memory.byteLength)),
     };
   } catch {
     return null;

@@ -11,7 +11,7 @@ import { Failure } from '../failure.js';
 import { ChunkPool } from './chunk-pool.js';
 import { now } from './clock.js';
 import { type GroupReceiver, openGroupReceiver } from './group-socket.js';
-import { type ChosenInterface, chooseInterface } from './network-interface.js';
+import { blockSizeFor, type ChosenInterface, chooseInterface } from './network-interface.js';
 import type { ClientOptions } from './options.js';
 import { TargetFile, targetFailure } from './target.js';
 
@@ -21,7 +21,7 @@ const CHUNK_MEMORY_BYTES = 32 * 1024 * 1024;
 const LEAST_SLOTS = 16;
 const PROGRESS_MS = 200;
 /** Packets kept while all chunk memory waits for the disk. */
-const MOST_STASH_BYTES = 16 * 1024 * 1024;
+const MOST_STASH_BYTES = 24 * 1024 * 1024;
 
 export async function runClient(
   options: ClientOptions,
@@ -52,6 +52,7 @@ class Client {
   #target: TargetFile | null = null;
   #isOpening = false;
   #isFinishing = false;
+  #isTendQueued = false;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #progressTimer: NodeJS.Timeout | undefined;
@@ -145,7 +146,6 @@ class Client {
     const isFromServer = isSameAddress(address, this.#session.serverAddress);
     if (this.#stash.length === 0 && !this.#session.isExhausted) {
       this.#session.handleGroup(bytes, start, end, isFromServer, now());
-      this.#submitStores();
       return;
     }
     if (this.#stashBytes + end - start > MOST_STASH_BYTES) return;
@@ -162,6 +162,16 @@ class Client {
     }
   }
 
+  /** Stores end several at a time: one look after them is enough. */
+  #queueTend(): void {
+    if (this.#isTendQueued) return;
+    this.#isTendQueued = true;
+    queueMicrotask(() => {
+      this.#isTendQueued = false;
+      this.#tend();
+    });
+  }
+
   /** Does whatever the machine has become ready to do. */
   #tend(): void {
     const session = this.#session;
@@ -171,7 +181,10 @@ class Client {
     for (let out = session.pollTransmit(); out !== null; out = session.pollTransmit()) {
       this.#send(out.bytes, out.to);
     }
-    for (const event of session.pollEvents()) this.#observe(event);
+    for (const event of session.pollEvents()) {
+      this.#observe(event);
+      if (event.type === 'server-found') this.#warnOfLargePackets(event.image.blockSizeBytes);
+    }
     if (session.failure !== null) {
       this.#settle.reject(session.failure);
       return;
@@ -180,6 +193,17 @@ class Client {
     if (session.isProven && !this.#isFinishing) this.#finish();
     if (session.isFinished) this.#succeed();
     else this.#schedule(at);
+  }
+
+  /** Packets longer than the interface's frames never arrive: say so before hours of silence. */
+  #warnOfLargePackets(blockSizeBytes: number): void {
+    const { mtuBytes, label } = this.#chosen;
+    const ownBlockSize = blockSizeFor(mtuBytes, this.#chosen, this.#options.group);
+    if (blockSizeBytes <= ownBlockSize) return;
+    const text =
+      `the server's packets are longer than the MTU of interface ${label} (${mtuBytes} bytes) allows; ` +
+      `if nothing arrives, start multiserver with --mtu ${mtuBytes}`;
+    this.#observe({ type: 'notice', text });
   }
 
   #send(bytes: Buffer, to: { address: string; port: number } | null): void {
@@ -224,7 +248,7 @@ class Client {
       if (result.kind !== 'stored' && result.kind !== 'refused') throw new Error(result.kind);
       this.#session.handleStored(order, result, now());
       this.#takeStash();
-      this.#tend();
+      this.#queueTend();
     });
   }
 

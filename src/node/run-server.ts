@@ -24,8 +24,8 @@ const SLOT_COUNT = 96;
 const TRAIN_BUFFERS = 16;
 const TRAIN_BUFFER_BYTES = 65_536;
 const PROGRESS_MS = 200;
-/** After the last client that was waited for: stay a moment for repeated reports. */
-const LINGER_MS = 150;
+/** After the last client that was waited for: its farewell leaves, and reports that crossed are answered. */
+const LINGER_MS = 30;
 const PACKET_HEADER_BYTES = 28;
 
 export async function runServer(
@@ -104,6 +104,7 @@ class Server {
       name: this.#source.name,
       group,
       port,
+      serverPort,
       blockSize: this.#blockSize,
       map: this.#map,
       slots: this.#pool.slots,
@@ -170,6 +171,7 @@ class Server {
       });
       this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
       this.#preparation.advance();
+      this.#pump();
     });
   }
 
@@ -287,9 +289,19 @@ class Server {
     this.#settle?.resolve();
   }
 
+  /** Tells clients that are not done that nothing more will come. */
+  async #sayGoodbye(): Promise<void> {
+    const notice = this.#session?.goodbye(now());
+    if (notice === null || notice === undefined) return;
+    await new Promise((resolve) =>
+      this.#sender.send(notice, notice.length, notice.length, resolve),
+    );
+  }
+
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     clearInterval(this.#progressTimer);
+    await this.#sayGoodbye();
     this.#sender?.close();
     this.#socket.close();
     await this.#pool.close();

@@ -20,8 +20,10 @@ export interface Run {
 }
 
 export interface MapRequest {
-  /** Random id of one client process. */
+  /** Random id of one client process; of a server, its session. */
   client: bigint;
+  /** Asked by a server that looks for others: nobody joins. */
+  isServer: boolean;
   /** Host name, for the server's display. */
   host: string;
 }
@@ -68,6 +70,16 @@ export interface Report {
   state: ClientStateId;
 }
 
+/** Runs that are empty, overlap or go back would cost more work than their bytes are worth. */
+export function areAscending(runs: readonly Run[]): boolean {
+  let end = 0;
+  for (const { first, count } of runs) {
+    if (count === 0 || first < end) return false;
+    end = first + count;
+  }
+  return true;
+}
+
 const MAP_REQUEST_BYTES = HEADER_BYTES + 12;
 
 export function encodeMapRequest(request: MapRequest): Buffer {
@@ -76,16 +88,17 @@ export function encodeMapRequest(request: MapRequest): Buffer {
   writeHeader(bytes, 0, PacketType.mapRequest, bytes.length, 0n);
   bytes.writeBigUInt64BE(request.client, 16);
   bytes[24] = host.length;
+  bytes[25] = request.isServer ? 1 : 0;
   host.copy(bytes, MAP_REQUEST_BYTES);
   return bytes;
 }
 
 export function decodeMapRequest(bytes: Buffer): MapRequest | null {
   if (bytes.length < MAP_REQUEST_BYTES) return null;
-  if (bytes.length !== MAP_REQUEST_BYTES + bytes[24]!) return null;
+  if (bytes.length !== MAP_REQUEST_BYTES + bytes[24]! || bytes[25]! > 1) return null;
   const host = readText(bytes, MAP_REQUEST_BYTES, bytes.length);
   if (host === null) return null;
-  return { client: bytes.readBigUInt64BE(16), host };
+  return { client: bytes.readBigUInt64BE(16), isServer: bytes[25] === 1, host };
 }
 
 const BLOCK_REQUEST_BYTES = HEADER_BYTES + 20;
@@ -130,6 +143,7 @@ export function encodeBlockRequest(request: BlockRequest): Buffer {
 
 export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
   if (bytes.length < BLOCK_REQUEST_BYTES) return null;
+  if (bytes.length > LARGEST_CONTROL_PACKET_BYTES) return null;
   const space = bytes[28]!;
   if (space >= SPACE_COUNT) return null;
   const rangeCount = bytes.readUInt16BE(32);
@@ -140,6 +154,7 @@ export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
   for (let i = 0; i < rangeCount; i++, at += RUN_BYTES) {
     ranges.push({ first: bytes.readUInt32BE(at), count: bytes.readUInt32BE(at + 4) });
   }
+  if (!areAscending(ranges)) return null;
   const halves: HalfChunk[] = [];
   for (let i = 0; i < halfCount; i++) {
     if (bytes.length - at < HALF_BYTES) return null;
@@ -151,6 +166,7 @@ export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
     for (let j = 0; j < runCount; j++, at += HALF_RUN_BYTES) {
       runs.push({ first: bytes.readUInt16BE(at), count: bytes.readUInt16BE(at + 2) });
     }
+    if (!areAscending(runs)) return null;
     halves.push({ chunk, runs });
   }
   if (at !== bytes.length) return null;

@@ -2,7 +2,7 @@
  * Packets that a server sends, other than block packets. Decoders take one whole packet and
  * return null for anything that does not fit to the last byte.
  */
-import type { Run } from './from-client.js';
+import { areAscending, type Run } from './from-client.js';
 import {
   HEADER_BYTES,
   LARGEST_CONTROL_PACKET_BYTES,
@@ -245,11 +245,13 @@ export function encodeZeroRanges(zeros: ZeroRanges): Buffer {
 export function decodeZeroRanges(bytes: Buffer): ZeroRanges | null {
   if (bytes.length < ZERO_RANGES_BYTES) return null;
   const count = bytes.readUInt16BE(20);
-  if (bytes.length !== ZERO_RANGES_BYTES + count * RUN_BYTES) return null;
+  if (count > MOST_ZERO_RANGES || bytes.length !== ZERO_RANGES_BYTES + count * RUN_BYTES)
+    return null;
   const ranges: Run[] = [];
   for (let i = 0; i < count; i++) {
     const at = ZERO_RANGES_BYTES + i * RUN_BYTES;
     ranges.push({ first: bytes.readUInt32BE(at), count: bytes.readUInt32BE(at + 4) });
   }
+  if (!areAscending(ranges)) return null;
   return { session: packetSession(bytes, 0), position: bytes.readUInt32BE(16), ranges };
 }

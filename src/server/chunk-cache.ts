@@ -47,6 +47,10 @@ export class ChunkCache {
     }));
   }
 
+  get slotCount(): number {
+    return this.#entries.length;
+  }
+
   /** The entry of a chunk that is read or being read. */
   find(chunk: number): CacheEntry | undefined {
     const entry = this.#byChunk.get(chunk);

@@ -7,7 +7,7 @@
 const BURST_MS = 1;
 /** A late sender catches up with bursts of this multiple. */
 const CATCH_UP_FACTOR = 2;
-/** Lateness beyond this is forgiven: there was nothing to send, or the machine was suspended. */
+/** Lateness beyond this is forgiven: the machine was busy or suspended. */
 const MOST_LATENESS_MS = 20;
 
 export class Pacer {
@@ -19,8 +19,13 @@ export class Pacer {
 
   /** When the next train may go. */
   get nextMs(): number {
-    if (this.#burstMs >= BURST_MS * CATCH_UP_FACTOR) return this.#burstAtMs + BURST_MS;
-    return this.#dueMs;
+    const isBurstFull = this.#burstMs >= BURST_MS * CATCH_UP_FACTOR;
+    return isBurstFull ? Math.max(this.#dueMs, this.#burstAtMs + BURST_MS) : this.#dueMs;
+  }
+
+  /** There was nothing to send, or no leave to, until `now`: that is no lateness. */
+  rest(now: number): void {
+    if (this.#dueMs < now) this.#dueMs = now;
   }
 
   /** Notes a train of `bytes` sent at `now`. @param bytesPerMs the rate */

@@ -45,8 +45,9 @@ const UNHEARD_MS = 300;
 const WINDOW_SHARE = 0.3;
 const LARGEST_WINDOW_BYTES = 16 * 1024 * 1024;
 const SMALLEST_WINDOW_BYTES = 128 * 1024;
-/** The window always covers this long at the current rate: reports take time. */
+/** However small the buffers, the window covers this long at the current rate: reports take time. */
 const WINDOW_MS = 30;
+const LARGEST_RATE_WINDOW_BYTES = 4 * 1024 * 1024;
 
 export class RateController {
   /** Current rate in bytes of UDP payload per millisecond. */
@@ -172,7 +173,7 @@ export class RateController {
     const windowBytes = Math.max(
       Math.min(bufferBytes * WINDOW_SHARE, LARGEST_WINDOW_BYTES),
       SMALLEST_WINDOW_BYTES,
-      this.bytesPerMs * WINDOW_MS,
+      Math.min(this.bytesPerMs * WINDOW_MS, LARGEST_RATE_WINDOW_BYTES),
     );
     this.windowPackets = Math.ceil(windowBytes / this.#options.packetBytes);
   }

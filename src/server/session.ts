@@ -14,12 +14,14 @@ import {
   encodeImageDescription,
   encodeNotice,
   encodeStatus,
+  NoticeCode,
   type NoticeCodeId,
 } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetSession, packetType } from '../protocol/packet.js';
 import { ChunkCache } from './chunk-cache.js';
 import { Client, ClientTable, electSentinels, type Peer } from './clients.js';
 import type { ServerEvent, ServerProgress } from './events.js';
+import { Neighbours } from './neighbours.js';
 import { Pacer } from './pacer.js';
 import { RateController, ROUND_MS } from './rate.js';
 import { Stream } from './stream.js';
@@ -29,6 +31,8 @@ export interface ServerConfig {
   name: string;
   group: string;
   port: number;
+  /** Port of requests, on which other servers are looked for. */
+  serverPort: number;
   blockSize: number;
   /** What is known of the block map; the driver fills it while the session runs. */
   map: BlockMapBuilder;
@@ -68,6 +72,8 @@ const STATUS_INTERVAL_MS = 50;
 const FIRST_IDLE_STATUS_MS = 2;
 const LAST_IDLE_STATUS_MS = 1000;
 const MOST_REPLIES = 512;
+/** A client not heard of for this long, and for three of its intervals, wants nothing. */
+const LEAST_SILENT_MS = 3000;
 /** Reports per second from all clients together, sentinels aside. */
 const REPORTS_PER_SECOND = 200;
 const LEAST_REPORT_INTERVAL_MS = 20;
@@ -81,6 +87,8 @@ export class ServerSession {
   readonly #rate: RateController;
   readonly #pacer = new Pacer();
   readonly #stream: Stream;
+  readonly #neighbours: Neighbours;
+  readonly #allServers: Peer;
   readonly #replies: { bytes: Buffer; to: Peer | null }[] = [];
   readonly #transmit: Transmit = { length: 0, packetBytes: 0, to: null };
   readonly #packetBytes: number;
@@ -90,7 +98,6 @@ export class ServerSession {
   #statusDueMs = Number.POSITIVE_INFINITY;
   #idleStatusMs = FIRST_IDLE_STATUS_MS;
   #wasIdle = true;
-  #otherSessions = 0;
   #packetsBad = 0;
   #wireBytes = 0;
   #passSeen = 0;
@@ -103,6 +110,8 @@ export class ServerSession {
       map: config.map,
       cache: new ChunkCache(config.slots, config.blockSize),
     });
+    this.#neighbours = new Neighbours(config.session);
+    this.#allServers = { address: config.group, port: config.serverPort };
     this.#packetBytes = this.#stream.packetBytes;
     this.#rate = new RateController({
       packetBytes: this.#packetBytes,
@@ -117,11 +126,6 @@ export class ServerSession {
     this.#statusDueMs = now;
   }
 
-  /** How many other sessions are heard on this network. */
-  setOtherSessions(count: number): void {
-    this.#otherSessions = count;
-  }
-
   /** Takes one datagram from a client; bad ones are counted and dropped. */
   handleDatagram(bytes: Buffer, from: Peer, now: number): void {
     if (packetLength(bytes, 0, bytes.length) !== bytes.length || !this.#handle(bytes, from, now)) {
@@ -132,6 +136,7 @@ export class ServerSession {
   #handle(bytes: Buffer, from: Peer, now: number): boolean {
     const type = packetType(bytes, 0);
     if (type === PacketType.mapRequest) return this.#handleMapRequest(bytes, from, now);
+    if (type === PacketType.imageDescription) return this.#neighbours.handleDescription(bytes, now);
     if (packetSession(bytes, 0) !== this.#config.session) return false;
     if (type === PacketType.blockRequest) return this.#handleBlockRequest(bytes, from, now);
     if (type === PacketType.report) return this.#handleReport(bytes, from, now);
@@ -141,8 +146,11 @@ export class ServerSession {
   #handleMapRequest(bytes: Buffer, from: Peer, now: number): boolean {
     const request = decodeMapRequest(bytes);
     if (request === null) return false;
-    const client = this.#clientOf(request.client, from, now, request.host);
-    if (client === null) return false;
+    if (request.isServer) {
+      if (!this.#neighbours.hear(request.client, now)) return true;
+    } else if (this.#clientOf(request.client, from, now, request.host) === null) {
+      return false;
+    }
     const { map, ...config } = this.#config;
     this.#reply(
       encodeImageDescription({
@@ -154,7 +162,7 @@ export class ServerSession {
         mapId: this.#stream.mapId,
         group: config.group,
         port: config.port,
-        otherSessions: this.#otherSessions,
+        otherSessions: this.#neighbours.count(now),
         position: this.#stream.position,
         name: config.name,
       }),
@@ -170,6 +178,9 @@ export class ServerSession {
     if (client === null || !client.mayAsk(now)) return false;
     client.lastHeardMs = now;
     this.#stream.ask(request, client.followed);
+    // What was asked for may be held to be underway: only our position tells that it is not.
+    if (this.#stream.isIdle)
+      this.#statusDueMs = Math.min(this.#statusDueMs, now + FIRST_IDLE_STATUS_MS);
     return true;
   }
 
@@ -201,6 +212,8 @@ export class ServerSession {
   #clientOf(id: bigint, from: Peer, now: number, host: string): Client | null {
     const known = this.#clients.find(id);
     if (known !== undefined) {
+      // Back after a silence: it must learn where the stream is.
+      if (now - known.lastHeardMs > LEAST_SILENT_MS) this.#statusDueMs = now;
       known.peer = from;
       known.lastHeardMs = now;
       if (host !== '') known.host = host;
@@ -231,6 +244,14 @@ export class ServerSession {
     this.#reply(encodeNotice({ session, code, first, count, text }), null);
   }
 
+  /** What to send to the group last, when clients still wait; null when none does. */
+  goodbye(now: number): Buffer | null {
+    if (this.#clients.hungry(now, LEAST_SILENT_MS).length === 0) return null;
+    const { session } = this.#config;
+    const text = 'the server was stopped';
+    return encodeNotice({ session, code: NoticeCode.leaving, first: 0, count: 0, text });
+  }
+
   #reply(bytes: Buffer, to: Peer | null): void {
     if (this.#replies.length < MOST_REPLIES) this.#replies.push({ bytes, to });
   }
@@ -243,11 +264,16 @@ export class ServerSession {
     this.#refresh(now);
     const reply = this.#replies.shift();
     if (reply !== undefined) return this.#single(reply.bytes, reply.to, out);
+    const search = this.#neighbours.poll(now);
+    if (search !== null) return this.#single(search, this.#allServers, out);
     if (now >= this.#statusDueMs) return this.#single(this.#status(now), null, out);
     if (!this.#mayStream(now)) return null;
     const mostBytes = this.#config.delayMs > 0 ? 1 : this.#mostTrainBytes();
     const length = this.#stream.fill(out, mostBytes);
-    if (length === 0) return null;
+    if (length === 0) {
+      this.#pacer.rest(now);
+      return null;
+    }
     this.#rate.sent(length);
     const bytesPerMs =
       this.#config.delayMs > 0 ? length / this.#config.delayMs : this.#rate.bytesPerMs;
@@ -276,17 +302,25 @@ export class ServerSession {
 
   #mayStream(now: number): boolean {
     if (now < this.#pacer.nextMs) return false;
-    for (const client of this.#hungry) {
-      if (!this.#rate.holdsWindow(client, now)) continue;
-      if (client.lag(this.#stream.position) > this.#rate.windowPackets) return false;
+    if (this.#isHeldByWindow(now)) {
+      this.#pacer.rest(now);
+      return false;
     }
     return true;
+  }
+
+  #isHeldByWindow(now: number): boolean {
+    for (const client of this.#hungry) {
+      if (!this.#rate.holdsWindow(client, now)) continue;
+      if (client.lag(this.#stream.position) > this.#rate.windowPackets) return true;
+    }
+    return false;
   }
 
   #refresh(now: number): void {
     if (now - this.#hungryAtMs < ROUND_MS) return;
     this.#hungryAtMs = now;
-    const silentAfterMs = Math.max(3000, 3 * this.#reportIntervalMs());
+    const silentAfterMs = Math.max(LEAST_SILENT_MS, 3 * this.#reportIntervalMs());
     this.#hungry = this.#clients.hungry(now, silentAfterMs);
     this.#rate.update(now, this.#sentinels(), this.#stream.position);
   }
@@ -349,7 +383,7 @@ export class ServerSession {
   /** When `pollTransmit` may have something that it had not before; in ms on the caller's clock. */
   nextDeadline(now: number): number {
     if (this.#replies.length > 0) return now;
-    let deadline = this.#statusDueMs;
+    let deadline = Math.min(this.#statusDueMs, this.#neighbours.dueMs);
     if (this.#stream.hasBlocks) {
       const next = this.#pacer.nextMs;
       // Held by the window: a report wakes us, or the judging of clients at the next round.

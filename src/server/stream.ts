@@ -20,8 +20,10 @@ export interface StreamConfig {
   cache: ChunkCache;
 }
 
-/** Chunks read ahead of the pass. */
-const MOST_AHEAD = 12;
+/** Chunks read ahead of the pass, where there are slots for so many. */
+const MOST_AHEAD = 16;
+/** More are ordered when so many have been sent: some at once cost less than one by one. */
+const AHEAD_STEP = 4;
 /** A chunk that lacks more than this share of its blocks is sent whole. */
 const REPAIR_SHARE = 0.5;
 
@@ -48,6 +50,11 @@ export class Stream {
   #map: BlockMap | null = null;
   #part: { space: MapSpace; source: BlockSource; block: number } | null = null;
   #isRepairsTurn = true;
+  #isReadingAhead = true;
+  readonly #mostAhead: number;
+  readonly #mostRepairs: number;
+  /** Chunks with repairs to send, pinned in the cache. */
+  readonly #mending = new Map<number, CacheEntry>();
 
   constructor(config: StreamConfig) {
     this.#config = config;
@@ -55,6 +62,8 @@ export class Stream {
     this.#train = new Train(config.session, config.blockSize);
     this.#image = new PendingSet(config.map.geometry.chunkCount);
     this.#pages = new PendingSet(config.map.geometry.pageCount);
+    this.#mostAhead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(config.cache.slotCount / 2)));
+    this.#mostRepairs = Math.max(1, Math.floor(config.cache.slotCount / 4));
   }
 
   setMap(map: BlockMap): void {
@@ -92,9 +101,7 @@ export class Stream {
   get hasBlocks(): boolean {
     if (this.#hasMapParts || this.#zeros.length > 0) return true;
     if (this.#ahead[0] !== undefined && this.#ahead[0].state !== 'reading') return true;
-    for (const repair of this.#repairs.values()) {
-      if (this.#config.cache.find(repair.chunk)?.state === 'ready') return true;
-    }
+    for (const entry of this.#mending.values()) if (entry.state === 'ready') return true;
     return false;
   }
 
@@ -121,36 +128,61 @@ export class Stream {
         ? this.#repairs.add(chunk, runs, request.asOfPosition, blockCount)
         : -1;
       if (wanted >= 0 && wanted <= Math.max(1, blockCount * REPAIR_SHARE)) continue;
-      this.#repairs.drop(chunk);
+      this.#dropRepair(chunk);
       this.#image.add([{ first: chunk, count: 1 }], request.asOfPosition, underway);
     }
   }
 
   /** Next chunk to read: for repairs, or ahead of the pass. */
   pollRead(): ReadOrder | null {
-    const { cache, map } = this.#config;
-    for (const repair of this.#repairs.values()) {
-      if (cache.find(repair.chunk) !== undefined) continue;
-      const entry = cache.claim(repair.chunk);
-      return entry === null ? null : { chunk: entry.chunk, slot: entry.slot };
+    const { map } = this.#config;
+    for (const { chunk } of this.#repairs.values()) {
+      if (this.#mending.size >= this.#mostRepairs) break;
+      if (this.#mending.has(chunk)) continue;
+      const { entry, order } = this.#fetch(chunk);
+      if (entry === null) break;
+      this.#mending.set(chunk, entry);
+      if (order !== null) return order;
     }
-    while (this.#ahead.length < MOST_AHEAD) {
+    if (this.#ahead.length <= this.#mostAhead - AHEAD_STEP || this.#ahead.length === 0) {
+      this.#isReadingAhead = true;
+    }
+    while (this.#isReadingAhead) {
+      if (this.#ahead.length >= this.#mostAhead) {
+        this.#isReadingAhead = false;
+        break;
+      }
       const chunk = this.#image.peek();
       if (chunk < 0) return null;
       if (map.isZero(chunk)) {
         if (!this.#takeZeros()) return null;
         continue;
       }
-      let entry = cache.find(chunk) ?? null;
-      const isRead = entry !== null;
-      entry ??= cache.claim(chunk);
+      const { entry, order } = this.#fetch(chunk);
       if (entry === null) return null;
       this.#image.take();
-      entry.pins++;
       this.#ahead.push(entry);
-      if (!isRead) return { chunk, slot: entry.slot };
+      if (order !== null) return order;
     }
     return null;
+  }
+
+  /** Pins a chunk in the cache, ordering it to be read if it is not there. */
+  #fetch(chunk: number): { entry: CacheEntry | null; order: ReadOrder | null } {
+    const { cache } = this.#config;
+    const cached = cache.find(chunk);
+    const entry = cached ?? cache.claim(chunk);
+    if (entry === null) return { entry, order: null };
+    entry.pins++;
+    return { entry, order: cached === undefined ? { chunk, slot: entry.slot } : null };
+  }
+
+  #dropRepair(chunk: number): void {
+    this.#repairs.drop(chunk);
+    const entry = this.#mending.get(chunk);
+    if (entry === undefined) return;
+    entry.pins--;
+    this.#mending.delete(chunk);
   }
 
   /** Takes the pending zero chunks at the cursor; false when there is no room for more. */
@@ -170,7 +202,7 @@ export class Stream {
     const { cache } = this.#config;
     const entry = cache.entryOfSlot(slot);
     if (outcome.kind === 'failed') {
-      this.#repairs.drop(entry.chunk);
+      this.#dropRepair(entry.chunk);
       cache.failed(entry);
     } else if (outcome.kind === 'zero') {
       cache.ready(entry, 0, Encoding.raw, 0, true);
@@ -194,7 +226,7 @@ export class Stream {
   }
 
   #writeZeros(out: Buffer): number {
-    const ranges = this.#zeros.splice(0);
+    const ranges = mergeRuns(this.#zeros.splice(0));
     const { session } = this.#config;
     const packet = encodeZeroRanges({ session, position: this.position, ranges });
     for (const { first, count } of ranges) {
@@ -244,10 +276,10 @@ export class Stream {
 
   #fillRepairs(): boolean {
     for (const repair of this.#repairs.values()) {
-      const entry = this.#config.cache.find(repair.chunk);
+      const entry = this.#mending.get(repair.chunk);
       if (entry === undefined || entry.state !== 'ready') continue;
       if (entry.zero) {
-        this.#repairs.drop(repair.chunk);
+        this.#dropRepair(repair.chunk);
         this.#addZero(repair.chunk);
         continue;
       }
@@ -257,6 +289,7 @@ export class Stream {
         if (block >= entry.blockCount) continue;
         this.position = this.#train.add(Space.image, entry, block, this.position);
       }
+      if (repair.blocks.size === 0) this.#dropRepair(repair.chunk);
       if (!this.#train.hasRoom) break;
     }
     this.blocksSent += this.#train.packets;
@@ -297,4 +330,15 @@ export class Stream {
     }
     return null;
   }
+}
+
+/** The same runs in ascending order, without overlaps, as the wire wants them. */
+function mergeRuns(runs: Run[]): Run[] {
+  const merged: Run[] = [];
+  for (const run of runs.sort((a, b) => a.first - b.first)) {
+    const last = merged.at(-1);
+    if (last === undefined || run.first > last.first + last.count) merged.push(run);
+    else last.count = Math.max(last.count, run.first + run.count - last.first);
+  }
+  return merged;
 }

@@ -1,7 +1,7 @@
 /** How many blocks a run had to send at least, told from what its server reported. */
 
 import type { ImageSummary } from '../../src/client/events.js';
-import type { ServerProgram } from './programs.js';
+import type { ClientProgram, ServerProgram } from './programs.js';
 
 /** Blocks of the first `chunks` chunks of an image without zero chunks; a part counts as a part. */
 export function blocksOfChunks(image: ImageSummary, chunks: number): number {
@@ -36,9 +36,17 @@ export function cursorAt(server: ServerProgram, timeMs: number): number {
 
 /**
  * The least number of blocks that serves clients who all joined during the first pass: the
- * image, and once more the part that the last of them had missed.
+ * image, and once more the part that the last of them had missed when it found the server.
+ *
+ * @throws Error when one came later, as this is then no measure
  */
-export function leastBlocks(server: ServerProgram, image: ImageSummary): number {
-  const missed = server.all('client-joined').map((event) => cursorAt(server, event.timeMs));
-  return blocksOfChunks(image, image.chunkCount) + blocksOfChunks(image, Math.max(0, ...missed));
+export function leastBlocks(server: ServerProgram, clients: ClientProgram[]): number {
+  const later = server.all('progress').find(({ progress }) => progress.pass > 1);
+  const missed = clients.map((client) => {
+    const { timeMs } = client.last('server-found');
+    if (later && timeMs > later.timeMs) throw new Error('a client came after the first pass');
+    return cursorAt(server, timeMs);
+  });
+  const { image } = clients[0]!.last('server-found');
+  return blocksOfChunks(image, image.chunkCount) + blocksOfChunks(image, Math.max(...missed));
 }

@@ -141,13 +141,13 @@ test('the way to show events is not part of the options', () => {
 
 test('a usage error names the option as it can be written, and says what is right', () => {
   refuses(parseClientCommandLine, '-p 70000', /^-p, --port: '70000' is not a port; give/);
-  refuses(parseClientCommandLine, '-p', /^-p, --port needs a value: PORT\.$/);
+  refuses(parseClientCommandLine, '-p', /^-p, --port needs a value: PORT$/);
   refuses(
     parseClientCommandLine,
     '--forse',
-    /^There is no option '--forse'; did you mean --force\?$/,
+    /^there is no option '--forse'; did you mean --force\?$/,
   );
-  refuses(parseClientCommandLine, '-x', /^There is no option '-x'\.$/);
+  refuses(parseClientCommandLine, '-x', /^there is no option '-x'$/);
   refuses(parseClientCommandLine, 'disk.img', /'disk\.img' belongs to no option;.*-o NAME/);
   refuses(parseServerCommandLine, 'disk.img', /'disk\.img' belongs to no option;.*-f FILENAME/);
   refuses(parseServerCommandLine, '-f x --prepare --no-cache', /--prepare.*--no-cache/);

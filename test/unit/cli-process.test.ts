@@ -15,7 +15,8 @@ function spawnRun(body: string, args: string[]) {
     const run = async (options, observe, signal) => { ${body} };
     await main({ ...multiclient, load: async () => run }, realWorld());
   `;
-  return spawn(process.execPath, ['--input-type=module', '-e', script, '--', ...args]);
+  // With -e there is no script's name among the arguments; 'fake' stands in for it.
+  return spawn(process.execPath, ['--input-type=module', '-e', script, '--', 'fake', ...args]);
 }
 
 function spawnProgram(name: string, args: string[]) {

@@ -55,7 +55,7 @@ function programOf(run: Run<undefined, Event>): Program<undefined, Event> {
     name: 'prog',
     parse(argv) {
       if (argv.includes('--help')) return { run: false, text: 'Usage\n' };
-      if (argv.includes('--wrong')) throw new Failure('usage', 'USAGE', 'That is wrong.');
+      if (argv.includes('--wrong')) throw new Failure('usage', 'USAGE', 'that is wrong');
       const output: OutputMode = argv.includes('--json') ? 'json' : 'text';
       return { run: true, options: undefined, output: argv.includes('-q') ? 'quiet' : output };
     },
@@ -95,7 +95,7 @@ test('help goes to standard output, and nothing is loaded for it', async () => {
 test('a usage error ends with 2 and points to --help', async () => {
   const { world, stdout, stderr } = fakeWorld();
   assert.equal(await runProgram(programOf(untilAborted), ['--wrong'], world), 2);
-  assert.equal(stderr.text, "prog: That is wrong.\nTry 'prog --help'.\n");
+  assert.equal(stderr.text, "prog: that is wrong\nTry 'prog --help'.\n");
   assert.equal(stdout.text, '');
 });
 
@@ -107,17 +107,17 @@ test('with --json, a usage error is an object as well', async () => {
 });
 
 test('a failure decides the exit status, and is said even with --quiet', async () => {
-  const run = () => Promise.reject(new Failure('target', 'TARGET_FULL', 'The\u001b disk is full.'));
+  const run = () => Promise.reject(new Failure('target', 'TARGET_FULL', 'the\u001b disk is full'));
   const { world, stdout, stderr } = fakeWorld();
   assert.equal(await runProgram(programOf(run), ['-q'], world), 3);
-  assert.equal(stderr.text, 'prog: The\u{fffd} disk is full.\n');
+  assert.equal(stderr.text, 'prog: the\u{fffd} disk is full\n');
   assert.equal(stdout.text, '');
 });
 
 test('with --json, events and the failure are objects on standard output', async () => {
   const run: Run<undefined, Event> = async (_options, observe) => {
     observe({ type: 'news' });
-    throw new Failure('target', 'TARGET_FULL', 'The disk is full.');
+    throw new Failure('target', 'TARGET_FULL', 'the disk is full');
   };
   const { world, stdout, stderr } = fakeWorld();
   assert.equal(await runProgram(programOf(run), ['--json'], world), 3);
@@ -126,14 +126,14 @@ test('with --json, events and the failure are objects on standard output', async
     .split('\n')
     .map((line) => JSON.parse(line).event);
   assert.deepEqual(events, ['news', 'error']);
-  assert.equal(stderr.text, 'prog: The disk is full.\n');
+  assert.equal(stderr.text, 'prog: the disk is full\n');
 });
 
 test('an error that nobody expected ends with 1 and asks for a report', async () => {
   const run = () => Promise.reject(new TypeError('x is not a function'));
   const plain = fakeWorld();
   assert.equal(await runProgram(programOf(run), ['-q'], plain.world), 1);
-  assert.match(plain.stderr.text, /^prog: Internal error: x is not a function\. .*report it.*\n$/);
+  assert.match(plain.stderr.text, /^prog: internal error: x is not a function; .*report it.*\n$/);
   const traced = fakeWorld({ DEBUG: 'prog:*' });
   assert.equal(await runProgram(programOf(run), ['-q'], traced.world), 1);
   assert.match(traced.stderr.text, /\n {4}at /);
@@ -145,20 +145,20 @@ test('an error that nobody caught ends the process with 1', async () => {
   await nextTurn();
   crash(new Error('lost'));
   assert.deepEqual(exits, [1]);
-  assert.match(stderr.text, /Internal error: lost/);
+  assert.match(stderr.text, /internal error: lost/);
 });
 
 test('a signal aborts the run, which then has its say, and decides the exit status', async () => {
   for (const [signal, status, word] of [
-    ['SIGINT', 130, 'Interrupted'],
-    ['SIGTERM', 143, 'Terminated'],
+    ['SIGINT', 130, 'interrupted'],
+    ['SIGTERM', 143, 'terminated'],
   ] as const) {
     const fake = fakeWorld();
     const ended = runProgram(programOf(untilAborted), ['-q'], fake.world);
     await nextTurn();
     fake.signal(signal);
     assert.equal(await ended, status);
-    assert.equal(fake.stderr.text, `prog: ${word}; nothing is done.\n`);
+    assert.equal(fake.stderr.text, `prog: ${word}: nothing is done\n`);
     assert.deepEqual(fake.exits, []);
   }
 });

@@ -35,6 +35,9 @@ class StepNarrator implements Narrator<Step> {
   }
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal reads them
+const CONTROLS = /(\u001b\[K|[\r\n])/;
+
 /** A terminal of one colour: knows carriage return, line feed and clear-to-end. */
 class Screen implements TextSink {
   raw = '';
@@ -49,7 +52,7 @@ class Screen implements TextSink {
   get lines(): string[] {
     const lines = [''];
     let column = 0;
-    for (const token of this.raw.split(/(\u001b\[K|[\r\n])/)) {
+    for (const token of this.raw.split(CONTROLS)) {
       const line = lines.at(-1)!;
       if (token === '\r') column = 0;
       else if (token === '\n') {
@@ -206,13 +209,13 @@ test('JSON has one object a line: the time, the name of the event, its fields', 
 });
 
 test('a failure in JSON has its kind, its code, its sentence and the exit status', () => {
-  const line = jsonErrorLine(new Date(0), new Failure('target', 'TARGET_TOO_SMALL', 'Too small.'));
+  const line = jsonErrorLine(new Date(0), new Failure('target', 'TARGET_TOO_SMALL', 'too small'));
   assert.deepEqual(JSON.parse(line), {
     time: '1970-01-01T00:00:00.000Z',
     event: 'error',
     code: 'TARGET_TOO_SMALL',
     kind: 'target',
-    message: 'Too small.',
+    message: 'too small',
     exitStatus: 3,
   });
 });

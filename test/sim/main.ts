@@ -1,0 +1,73 @@
+/** The simulator's command line: `npm run sim -- --clients 200 --loss 0.02 --seed 7`. */
+import { parseArgs } from 'node:util';
+import { CALM, commandLine, optionName, type SimOptions } from './options.js';
+import { simulate } from './simulate.js';
+import { SimFailure } from './witness.js';
+
+const NAMES = Object.keys(CALM) as (keyof SimOptions)[];
+
+interface CommandLine {
+  options: SimOptions;
+  /** How many runs, with one seed after the other. */
+  runs: number;
+}
+
+function readCommandLine(args: string[]): CommandLine {
+  const declared: Record<string, { type: 'boolean' | 'string' }> = { seeds: { type: 'string' } };
+  for (const name of NAMES) {
+    declared[optionName(name)] = { type: typeof CALM[name] === 'boolean' ? 'boolean' : 'string' };
+  }
+  const { values } = parseArgs({ args, options: declared });
+  const options: SimOptions = { ...CALM, seed: Math.floor(Math.random() * 2 ** 32) };
+  for (const name of NAMES) {
+    const value = values[optionName(name)];
+    if (value !== undefined) {
+      Object.assign(options, { [name]: value === true ? true : readNumber(name, value) });
+    }
+  }
+  return { options, runs: readNumber('seeds', values.seeds ?? '1') };
+}
+
+function readNumber(name: string, text: unknown): number {
+  const value = Number(text);
+  if (text === '' || !Number.isFinite(value) || value < 0) {
+    throw new Error(`--${optionName(name)} takes a number, not ${text}`);
+  }
+  return value;
+}
+
+/** @returns whether all invariants held */
+function run(options: SimOptions): boolean {
+  const startedMs = performance.now();
+  process.stdout.write(`${commandLine(options)}\n`);
+  try {
+    const result = simulate(options);
+    const { imageBlocks, blocksSent, blockRatio, controlMessages, controlPeakPerSecond } = result;
+    const wallMs = performance.now() - startedMs;
+    process.stdout.write(
+      `  blocks sent ${blocksSent} over ${imageBlocks} of the image: ${blockRatio.toFixed(3)}\n` +
+        `  control messages ${controlMessages}, at most ${controlPeakPerSecond} in a second\n` +
+        `  crashes ${result.crashes}, server restarts ${result.serverRestarts}\n` +
+        `  virtual time ${(result.virtualMs / 1000).toFixed(3)} s, ` +
+        `wall time ${(wallMs / 1000).toFixed(2)} s, events ${result.events}\n`,
+    );
+    return true;
+  } catch (error) {
+    if (!(error instanceof SimFailure)) throw error;
+    process.stdout.write(`BROKEN: ${error.message}\n`);
+    return false;
+  }
+}
+
+try {
+  const { options, runs } = readCommandLine(process.argv.slice(2));
+  let broken = 0;
+  for (let i = 0; i < runs; i++) {
+    if (!run({ ...options, seed: (options.seed + i) >>> 0 })) broken++;
+  }
+  if (runs > 1) process.stdout.write(`${runs} runs, ${broken} broken\n`);
+  if (broken > 0) process.exitCode = 1;
+} catch (error) {
+  process.stderr.write(`sim: ${(error as Error).message}\n`);
+  process.exitCode = 2;
+}

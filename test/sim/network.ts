@@ -1,0 +1,123 @@
+/**
+ * The wires: each client has one link down and one up, with losses, bursts of losses, delay,
+ * disorder, repetitions and a bandwidth with a queue before it. Packets of a train share its
+ * fate only as far as the wire lets them.
+ */
+import type { Agenda } from './agenda.js';
+import type { Random } from './random.js';
+
+export interface LinkFaults {
+  lossRatio: number;
+  burstRatio: number;
+  duplicateRatio: number;
+  reorderRatio: number;
+}
+
+export const NO_FAULTS: LinkFaults = {
+  lossRatio: 0,
+  burstRatio: 0,
+  duplicateRatio: 0,
+  reorderRatio: 0,
+};
+
+const MOST_BURST_PACKETS = 40;
+/** How much later a packet may come that was overtaken or repeated. */
+const STRAY_MS = 6;
+/** Packets that come within this time are handed over together. */
+const TOGETHER_MS = 1;
+
+export class Link {
+  faults: LinkFaults;
+  isCut = false;
+  /** Bytes per ms that the link carries; Infinity for more than anybody sends. */
+  bytesPerMs = Number.POSITIVE_INFINITY;
+  queueBytes = 65_536;
+  lost = 0;
+  readonly #agenda: Agenda;
+  readonly #random: Random;
+  readonly #delayMs: number;
+  #burstLeft = 0;
+  #freeAtMs = 0;
+  #lastAtMs = 0;
+
+  constructor(agenda: Agenda, random: Random, faults: LinkFaults) {
+    this.#agenda = agenda;
+    this.#random = random;
+    this.faults = faults;
+    this.#delayMs = random.between(0.05, 0.8);
+  }
+
+  /** When a packet sent now comes out at the other end; -1 for never. */
+  #arrival(bytes: number): number {
+    const { now } = this.#agenda;
+    if (this.isCut || this.#isLost()) return this.#lose();
+    let sentMs = now;
+    if (this.bytesPerMs !== Number.POSITIVE_INFINITY) {
+      const startMs = Math.max(now, this.#freeAtMs);
+      if ((startMs - now) * this.bytesPerMs > this.queueBytes) return this.#lose();
+      this.#freeAtMs = startMs + bytes / this.bytesPerMs;
+      sentMs = this.#freeAtMs;
+    }
+    const jitterMs = this.#random.next() * 0.2;
+    // Only packets that were picked for it overtake each other.
+    this.#lastAtMs = Math.max(this.#lastAtMs, sentMs + this.#delayMs + jitterMs);
+    return this.#lastAtMs;
+  }
+
+  #lose(): number {
+    this.lost++;
+    return -1;
+  }
+
+  #isLost(): boolean {
+    if (this.#burstLeft > 0) {
+      this.#burstLeft--;
+      return true;
+    }
+    if (this.#random.chance(this.faults.burstRatio)) {
+      this.#burstLeft = this.#random.below(MOST_BURST_PACKETS);
+      return true;
+    }
+    return this.#random.chance(this.faults.lossRatio);
+  }
+
+  /**
+   * Carries the packets of a train, each `packetBytes` long but the last.
+   * @param deliver gets the pieces of the train that came through: start, end, start, end, ...
+   */
+  carry(train: Buffer, packetBytes: number, deliver: (pieces: readonly number[]) => void): void {
+    let pieces: number[] = [];
+    let firstAtMs = 0;
+    let lastAtMs = 0;
+    const flush = (): void => {
+      const carried = pieces;
+      if (carried.length > 0) this.#agenda.at(lastAtMs, () => deliver(carried));
+      pieces = [];
+    };
+    for (let start = 0; start < train.length; start += packetBytes) {
+      const end = Math.min(start + packetBytes, train.length);
+      const atMs = this.#arrival(end - start);
+      if (atMs < 0) continue;
+      const { duplicateRatio, reorderRatio } = this.faults;
+      if (this.#random.chance(duplicateRatio)) this.#stray(atMs, [start, end], deliver);
+      if (this.#random.chance(reorderRatio)) {
+        this.#stray(atMs, [start, end], deliver);
+        continue;
+      }
+      if (pieces.length > 0 && atMs - firstAtMs > TOGETHER_MS) flush();
+      if (pieces.length === 0) firstAtMs = atMs;
+      lastAtMs = atMs;
+      if (pieces.at(-1) === start) pieces[pieces.length - 1] = end;
+      else pieces.push(start, end);
+    }
+    flush();
+  }
+
+  #stray(
+    atMs: number,
+    piece: readonly number[],
+    deliver: (pieces: readonly number[]) => void,
+  ): void {
+    this.#agenda.at(atMs + this.#random.next() * STRAY_MS, () => deliver(piece));
+  }
+}

@@ -1,0 +1,67 @@
+/** Randomness from one seed, so that every run of the simulator can be had again. */
+
+/** sfc32 (Chris Doty-Humphrey), seeded through splitmix32. */
+export class Random {
+  #a = 0;
+  #b = 0;
+  #c = 0;
+  #counter = 1;
+
+  /** @param seed any number; its lower 32 bits and the label decide everything that comes out */
+  constructor(seed: number, label = '') {
+    let state = seed >>> 0;
+    for (let i = 0; i < label.length; i++)
+      state = Math.imul(state ^ label.charCodeAt(i), 0x01000193);
+    const mix = (): number => {
+      state = (state + 0x9e3779b9) | 0;
+      let z = state;
+      z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+      z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+      return z ^ (z >>> 15);
+    };
+    this.#a = mix();
+    this.#b = mix();
+    this.#c = mix();
+    for (let i = 0; i < 12; i++) this.#next();
+  }
+
+  #next(): number {
+    const result = (((this.#a + this.#b) | 0) + this.#counter) | 0;
+    this.#counter = (this.#counter + 1) | 0;
+    this.#a = this.#b ^ (this.#b >>> 9);
+    this.#b = (this.#c + (this.#c << 3)) | 0;
+    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + result) | 0;
+    return result >>> 0;
+  }
+
+  /** In [0, 1). */
+  readonly next = (): number => this.#next() / 0x1_0000_0000;
+
+  /** A whole number in [0, bound). */
+  below(bound: number): number {
+    return Math.floor(this.next() * bound);
+  }
+
+  between(least: number, most: number): number {
+    return least + this.next() * (most - least);
+  }
+
+  chance(share: number): boolean {
+    return share > 0 && this.next() < share;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[this.below(items.length)]!;
+  }
+
+  id(): bigint {
+    return (BigInt(this.#next()) << 32n) | BigInt(this.#next());
+  }
+
+  fill(bytes: Buffer): Buffer {
+    let at = 0;
+    for (; at + 4 <= bytes.length; at += 4) bytes.writeUInt32LE(this.#next(), at);
+    for (; at < bytes.length; at++) bytes[at] = this.#next() & 255;
+    return bytes;
+  }
+}

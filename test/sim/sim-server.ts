@@ -1,0 +1,261 @@
+/** Drives a real ServerSession as the server program does: reads, trains, timers, all virtual. */
+import type { BlockMapBuilder } from '../../src/image/block-map.js';
+import type { Peer } from '../../src/server/clients.js';
+import { ServerSession } from '../../src/server/session.js';
+import type { Agenda } from './agenda.js';
+import type { SimImage } from './image.js';
+import type { SimOptions } from './options.js';
+import type { Random } from './random.js';
+import type { Witness } from './witness.js';
+
+export const GROUP = '239.255.0.1';
+export const GROUP_PORT = 9001;
+export const SERVER_PORT = 9000;
+
+const TRAIN_BUFFERS = 16;
+/** A train of some packets, and any control packet, fit. */
+const TRAIN_BYTES = 4096;
+const READERS = 3;
+/** What the network card takes, in bytes per ms: 1 Gbit/s. */
+const CARD_BYTES_PER_MS = 125_000;
+/** Where real chunk memory would hold what a reader has not yet filled. */
+const RUBBISH = 0xa5;
+/** Timers that found their deadline passed when they were set, one after the other. */
+const MOST_LATE_TIMERS = 400;
+
+/** What carries a server's packets. */
+export interface ServerWires {
+  toGroup(train: Buffer, packetBytes: number, from: SimServer): void;
+  toOne(bytes: Buffer, to: Peer, from: SimServer): void;
+  toServers(bytes: Buffer, from: SimServer): void;
+}
+
+export interface ServerContext {
+  agenda: Agenda;
+  random: Random;
+  options: SimOptions;
+  witness: Witness;
+  wires: ServerWires;
+}
+
+export class SimServer {
+  readonly port = SERVER_PORT;
+  doneCount = 0;
+  passes = 0;
+  readonly #context: ServerContext;
+  #image: SimImage;
+  #session: ServerSession | null = null;
+  #map!: BlockMapBuilder;
+  #isMapTold = false;
+  #slots: Buffer[] = [];
+  #reading = new Set<number>();
+  #readerFreeMs: number[] = [];
+  #freeTrains: Buffer[] = [];
+  #isPumpQueued = false;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #lateTimers = 0;
+
+  constructor(
+    readonly name: string,
+    readonly address: string,
+    image: SimImage,
+    context: ServerContext,
+  ) {
+    this.#image = image;
+    this.#context = context;
+  }
+
+  get session(): ServerSession | null {
+    return this.#session;
+  }
+
+  get image(): SimImage {
+    return this.#image;
+  }
+
+  /** Starts a new session. @param prepareMs how long the block map takes; 0 has it at once */
+  start(prepareMs: number): void {
+    const { options, random, agenda, witness } = this.#context;
+    const { chunkSizeBytes, blockSizeBytes, serverSlots, rate, wait } = options;
+    this.#slots = Array.from({ length: serverSlots }, () => Buffer.alloc(chunkSizeBytes, RUBBISH));
+    this.#reading = new Set();
+    this.#readerFreeMs = new Array(READERS).fill(0);
+    this.#freeTrains = Array.from({ length: TRAIN_BUFFERS }, () => Buffer.alloc(TRAIN_BYTES));
+    this.#isPumpQueued = false;
+    this.#timerAtMs = Number.POSITIVE_INFINITY;
+    this.#isMapTold = false;
+    this.#map = prepareMs > 0 ? this.#image.newMap() : this.#image.wholeMap();
+    this.#session = new ServerSession({
+      session: random.id(),
+      name: this.#image.name,
+      group: GROUP,
+      port: GROUP_PORT,
+      serverPort: SERVER_PORT,
+      blockSize: blockSizeBytes,
+      map: this.#map,
+      slots: this.#slots,
+      mostTrainBytes: 8 * (blockSizeBytes + 28),
+      ceilingBytesPerMs: rate / 8000,
+      delayMs: 0,
+      waitForSlow: wait,
+    });
+    witness.note(this.name, `starts, serving ${this.#image.name}`);
+    if (prepareMs > 0) this.#prepare(prepareMs / this.#image.geometry.chunkCount);
+    this.#tellMap();
+    agenda.after(0, () => this.#queuePump());
+  }
+
+  /** Stops, with a word to clients that still wait. */
+  stop(): void {
+    const { agenda, wires, witness } = this.#context;
+    const goodbye = this.#session?.goodbye(agenda.now) ?? null;
+    if (goodbye !== null) wires.toGroup(goodbye, goodbye.length, this);
+    this.#session = null;
+    witness.note(this.name, 'stops');
+  }
+
+  /** Dies as by a power cut. */
+  crash(): void {
+    this.#session = null;
+    this.#context.witness.note(this.name, 'crashes');
+  }
+
+  /** From the next start on, another image is served. */
+  changeImage(image: SimImage): void {
+    this.#image = image;
+  }
+
+  #prepare(intervalMs: number): void {
+    const session = this.#session;
+    const next = (from: number): void => {
+      if (this.#session !== session) return;
+      const chunk = this.#map.nextUnknown(from);
+      if (chunk < 0) return;
+      this.#image.teach(this.#map, chunk);
+      this.#tellMap();
+      this.#context.agenda.after(intervalMs, () => next(chunk + 1));
+    };
+    this.#context.agenda.after(intervalMs, () => next(0));
+  }
+
+  #tellMap(): void {
+    if (this.#isMapTold || !this.#map.isComplete || this.#session === null) return;
+    this.#isMapTold = true;
+    this.#session.setMap(this.#map.finish(), this.#context.agenda.now);
+    this.#queuePump();
+  }
+
+  take(bytes: Buffer, from: Peer): void {
+    const session = this.#session;
+    if (session === null) return;
+    const { agenda, witness } = this.#context;
+    witness.guard(this.name, () => session.handleDatagram(bytes, from, agenda.now));
+    this.#queuePump();
+  }
+
+  #queuePump(): void {
+    if (this.#isPumpQueued || this.#session === null) return;
+    this.#isPumpQueued = true;
+    const session = this.#session;
+    this.#context.agenda.after(0, () => {
+      if (this.#session !== session) return;
+      this.#isPumpQueued = false;
+      this.#context.witness.guard(this.name, () => this.#pump(session));
+    });
+  }
+
+  #pump(session: ServerSession): void {
+    const { agenda, wires, witness } = this.#context;
+    this.#submitReads(session);
+    while (this.#freeTrains.length > 0) {
+      const buffer = this.#freeTrains.at(-1)!;
+      const transmit = session.pollTransmit(agenda.now, buffer);
+      if (transmit === null) break;
+      this.#freeTrains.pop();
+      const { length, packetBytes, to } = transmit;
+      const train = Buffer.from(buffer.subarray(0, length));
+      if (to === null) {
+        witness.groupSent(this.name, session, train, this.#image);
+        wires.toGroup(train, packetBytes, this);
+      } else if (to.address === GROUP) {
+        wires.toServers(train, this);
+      } else {
+        wires.toOne(train, to, this);
+      }
+      agenda.after(length / CARD_BYTES_PER_MS, () => {
+        if (this.#session !== session) return;
+        buffer.fill(RUBBISH);
+        this.#freeTrains.push(buffer);
+        this.#queuePump();
+      });
+    }
+    this.#submitReads(session);
+    for (const event of session.pollEvents()) {
+      if (event.type === 'client-done') this.doneCount = event.doneCount;
+      if (event.type === 'pass-begun') this.passes = event.pass;
+      if ('client' in event) witness.note(this.name, `${event.type} ${event.client.host}`);
+      else witness.note(this.name, event.type);
+    }
+    this.#schedule(session);
+  }
+
+  #submitReads(session: ServerSession): void {
+    for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
+      this.#read(session, order.chunk, order.slot);
+    }
+  }
+
+  #read(session: ServerSession, chunk: number, slot: number): void {
+    const { agenda, random, witness } = this.#context;
+    witness.check(
+      !this.#reading.has(slot) && slot < this.#slots.length,
+      this.name,
+      () => `slot ${slot} is to be read into twice at once`,
+    );
+    this.#reading.add(slot);
+    // If the slot were still in use, the next train would show it.
+    const bytes = this.#slots[slot]!.fill(RUBBISH);
+    let reader = 0;
+    for (let i = 1; i < READERS; i++) {
+      if (this.#readerFreeMs[i]! < this.#readerFreeMs[reader]!) reader = i;
+    }
+    const doneMs = Math.max(agenda.now, this.#readerFreeMs[reader]!) + random.between(0.1, 0.6);
+    this.#readerFreeMs[reader] = doneMs;
+    agenda.at(doneMs, () => {
+      if (this.#session !== session) return;
+      this.#reading.delete(slot);
+      const image = this.#image;
+      image.teach(this.#map, chunk);
+      this.#tellMap();
+      if (!image.isZero(chunk)) image.chunk(chunk).copy(bytes);
+      const encodedLength = image.geometry.chunkLength(chunk);
+      witness.guard(this.name, () =>
+        session.handleRead(
+          slot,
+          image.isZero(chunk)
+            ? { kind: 'zero' }
+            : { kind: 'data', encodedLength, encoding: 0, variant: 0 },
+        ),
+      );
+      this.#queuePump();
+    });
+  }
+
+  /** As the server program does it, with timers that are a whole ms and some late. */
+  #schedule(session: ServerSession): void {
+    const { agenda, random, witness } = this.#context;
+    const deadline =
+      this.#freeTrains.length > 0 ? session.nextDeadline(agenda.now) : Number.POSITIVE_INFINITY;
+    if (deadline === this.#timerAtMs) return;
+    this.#timerAtMs = deadline;
+    if (deadline === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.max(1, Math.trunc(deadline - agenda.now));
+    this.#lateTimers = deadline <= agenda.now ? this.#lateTimers + 1 : 0;
+    witness.check(this.#lateTimers < MOST_LATE_TIMERS, this.name, 'its deadline has always passed');
+    agenda.after(delayMs + random.next() * 0.3, () => {
+      if (this.#session !== session || this.#timerAtMs !== deadline) return;
+      this.#timerAtMs = Number.POSITIVE_INFINITY;
+      witness.guard(this.name, () => this.#pump(session));
+    });
+  }
+}

@@ -1,0 +1,129 @@
+/** Sees everything that happens in a simulated world, and stops it when an invariant breaks. */
+
+import {
+  BLOCK_HEADER_BYTES,
+  blockOf,
+  chunkOf,
+  kindByteOf,
+  positionOf,
+  Space,
+  spaceOfKind,
+} from '../../src/protocol/block.js';
+import { PacketType, packetLength, packetType } from '../../src/protocol/packet.js';
+import { advancePosition } from '../../src/protocol/position.js';
+import type { ServerSession } from '../../src/server/session.js';
+import type { Agenda } from './agenda.js';
+import type { SimImage } from './image.js';
+import { commandLine, type SimOptions } from './options.js';
+
+const TRACE_LENGTH = 80;
+/**
+ * Most packets from all clients together in one second: 16 sentinels report every 10 ms, the
+ * others share 200 reports, the request window allows 2000 requests, and joining costs a few.
+ */
+const CONTROL_PER_SECOND = 6000;
+const CONTROL_PER_CLIENT = 20;
+
+/** An invariant broke: the message has the options to see it again, and what went before. */
+export class SimFailure extends Error {
+  override readonly name = 'SimFailure';
+}
+
+export class Witness {
+  /** Packets of image blocks sent to the group, by all sessions. */
+  blocksSent = 0;
+  /** Packets of any kind to the group that are not block packets. */
+  statusesSent = 0;
+  /** Datagrams from clients. */
+  controlMessages = 0;
+  controlPeakPerSecond = 0;
+  readonly #agenda: Agenda;
+  readonly #options: SimOptions;
+  readonly #trace: string[] = [];
+  readonly #positions = new WeakMap<ServerSession, number>();
+  #second = 0;
+  #controlInSecond = 0;
+
+  constructor(agenda: Agenda, options: SimOptions) {
+    this.#agenda = agenda;
+    this.#options = options;
+  }
+
+  note(who: string, what: string): void {
+    this.#trace.push(`${this.#agenda.now.toFixed(3).padStart(11)}  ${who.padEnd(10)} ${what}`);
+    if (this.#trace.length > TRACE_LENGTH) this.#trace.shift();
+  }
+
+  fail(who: string, what: string): never {
+    this.note(who, `BROKEN: ${what}`);
+    throw new SimFailure(
+      `${who}: ${what}\nsee it again with: npm run sim -- ${commandLine(this.#options)}\n` +
+        `options: ${JSON.stringify(this.#options)}\n${this.#trace.join('\n')}`,
+    );
+  }
+
+  check(holds: boolean, who: string, what: string | (() => string)): void {
+    if (!holds) this.fail(who, typeof what === 'string' ? what : what());
+  }
+
+  /** Does `act` and turns what it throws into a failure with a trace. */
+  guard<T>(who: string, act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      if (error instanceof SimFailure) throw error;
+      return this.fail(who, `threw ${(error as Error).stack}`);
+    }
+  }
+
+  clientSent(): void {
+    this.controlMessages++;
+    const second = Math.floor(this.#agenda.now / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#controlInSecond = 0;
+    }
+    const most = CONTROL_PER_SECOND + CONTROL_PER_CLIENT * this.#options.clients;
+    if (++this.#controlInSecond > this.controlPeakPerSecond) {
+      this.controlPeakPerSecond = this.#controlInSecond;
+      this.check(this.#controlInSecond <= most, 'clients', `over ${most} packets in one second`);
+    }
+  }
+
+  /** Every packet to the group is whole, in sequence, and its blocks are the image's. */
+  groupSent(who: string, session: ServerSession, train: Buffer, image: SimImage): void {
+    for (let offset = 0; offset < train.length; ) {
+      const length = packetLength(train, offset, train.length);
+      this.check(length > 0, who, 'sent something that is no packet');
+      if (packetType(train, offset) === PacketType.block) {
+        this.#advance(who, session, positionOf(train, offset));
+        this.#block(who, train, offset, length, image);
+      } else {
+        this.statusesSent++;
+        if (packetType(train, offset) === PacketType.zeroRanges) {
+          this.#advance(who, session, train.readUInt32BE(offset + 16));
+        }
+      }
+      offset += length;
+    }
+  }
+
+  #advance(who: string, session: ServerSession, position: number): void {
+    const expected = this.#positions.get(session) ?? position;
+    this.check(position === expected, who, `position ${position} after ${expected - 1}`);
+    this.#positions.set(session, advancePosition(position, 1));
+  }
+
+  #block(who: string, train: Buffer, offset: number, length: number, image: SimImage): void {
+    if (spaceOfKind(kindByteOf(train, offset)) !== Space.image) return;
+    this.blocksSent++;
+    const chunk = chunkOf(train, offset);
+    const start = blockOf(train, offset) * this.#options.blockSizeBytes;
+    const bytes = image.chunk(chunk);
+    const end = start + length - BLOCK_HEADER_BYTES;
+    const payload = offset + BLOCK_HEADER_BYTES;
+    const isRight =
+      end <= bytes.length && train.compare(bytes, start, end, payload, offset + length) === 0;
+    this.check(isRight, who, () => `sent a block of chunk ${chunk} that is not the image's`);
+  }
+}

@@ -1,0 +1,204 @@
+/** Servers, clients and the wires between them, all in one virtual time. */
+import type { Peer } from '../../src/server/clients.js';
+import { Agenda } from './agenda.js';
+import { STRANGER, Stranger } from './hostile.js';
+import { SimImage } from './image.js';
+import { Link, type LinkFaults, NO_FAULTS } from './network.js';
+import { commandLine, type SimOptions } from './options.js';
+import { Random } from './random.js';
+import { type ClientContext, SimClient } from './sim-client.js';
+import { SERVER_PORT, type ServerWires, SimServer } from './sim-server.js';
+import { Witness } from './witness.js';
+
+export class World {
+  readonly agenda = new Agenda();
+  readonly witness: Witness;
+  readonly image: SimImage;
+  readonly servers: SimServer[] = [];
+  readonly clients: SimClient[] = [];
+  /** Datagrams from servers to single clients. */
+  answersSent = 0;
+  readonly #stranger: Stranger;
+  readonly #strangerRandom: Random;
+  #faults: LinkFaults;
+  #isHealed = false;
+
+  constructor(readonly options: SimOptions) {
+    this.agenda.now = 1000 + this.random('time').next() * 1e6;
+    this.witness = new Witness(this.agenda, options);
+    this.image = new SimImage('disk.img', options, this.random('image'));
+    this.#faults = {
+      lossRatio: options.loss,
+      burstRatio: options.burst,
+      duplicateRatio: options.duplicate,
+      reorderRatio: options.reorder,
+    };
+    this.#strangerRandom = this.random('stranger');
+    this.#stranger = new Stranger(this.#strangerRandom);
+    if (options.hostile > 0) this.agenda.after(0, () => this.#attack());
+  }
+
+  /** Randomness of its own for each part, so that one part's needs don't shift the others'. */
+  random(label: string): Random {
+    return new Random(this.options.seed, label);
+  }
+
+  addServer(name: string, image: SimImage = this.image): SimServer {
+    const address = `10.0.0.${1 + this.servers.length}`;
+    const server = new SimServer(name, address, image, {
+      agenda: this.agenda,
+      random: this.random(`server ${name}`),
+      options: this.options,
+      witness: this.witness,
+      wires: this.#wires,
+    });
+    this.servers.push(server);
+    return server;
+  }
+
+  addClient(image: SimImage = this.image, isBlank = true): SimClient {
+    const number = this.clients.length + 1;
+    const name = `client${number}`;
+    const random = this.random(name);
+    const context: ClientContext = {
+      agenda: this.agenda,
+      random,
+      options: this.options,
+      witness: this.witness,
+      send: (bytes, to, from) => this.#fromClient(bytes, to, from),
+    };
+    const address = `10.1.${number >>> 8}.${number & 255}`;
+    const down = new Link(this.agenda, random, this.#faults);
+    const up = new Link(this.agenda, random, this.#faults);
+    const client = new SimClient(name, address, down, up, image, isBlank, context);
+    this.clients.push(client);
+    return client;
+  }
+
+  readonly #wires: ServerWires = {
+    toGroup: (train, packetBytes, from) => {
+      if (this.options.hostile > 0) this.#stranger.hearServer(train, packetBytes);
+      for (const client of this.clients) {
+        if (client.machine === null) continue;
+        client.down.carry(train, packetBytes, (pieces) =>
+          client.takeGroup(train, pieces, from.address),
+        );
+      }
+    },
+    toOne: (bytes, to, from) => {
+      const isTo = ({ address, port }: Peer): boolean => address === to.address && port === to.port;
+      const server = this.servers.find(isTo);
+      if (server !== undefined) this.#betweenServers(bytes, server, from);
+      const client = this.clients.find(isTo);
+      if (client === undefined) return;
+      this.answersSent++;
+      client.down.carry(bytes, bytes.length, () =>
+        client.takeUnicast(bytes, from.address, SERVER_PORT),
+      );
+    },
+    toServers: (bytes, from) => {
+      // Multicast comes back to its sender, too.
+      for (const server of this.servers) this.#betweenServers(bytes, server, from);
+    },
+  };
+
+  #betweenServers(bytes: Buffer, to: SimServer, { address, port }: SimServer): void {
+    this.agenda.after(0.2, () => to.take(bytes, { address, port }));
+  }
+
+  #fromClient(bytes: Buffer, to: { address: string; port: number } | null, from: SimClient): void {
+    this.witness.clientSent();
+    if (this.options.hostile > 0) this.#stranger.hearClient(bytes);
+    const peer = { address: from.address, port: from.port };
+    for (const server of this.servers) {
+      if (to !== null && (to.address !== server.address || to.port !== SERVER_PORT)) continue;
+      from.up.carry(bytes, bytes.length, () => server.take(bytes, { ...peer }));
+    }
+  }
+
+  #attack(): void {
+    if (this.#isHealed) return;
+    const random = this.#strangerRandom;
+    const server = random.pick(this.servers);
+    const address = this.options.spoof && random.chance(0.5) ? server.address : STRANGER;
+    const client = random.pick(this.clients);
+    switch (random.below(3)) {
+      case 0:
+        server.take(this.#stranger.forServer(), { address: STRANGER, port: 6666 });
+        break;
+      case 1:
+        client.takeUnicast(this.#stranger.forClient(), address, SERVER_PORT);
+        break;
+      default: {
+        const bytes = this.#stranger.forGroup();
+        client.takeGroup(bytes, [0, bytes.length], address);
+      }
+    }
+    this.agenda.after((2 * random.next() * 1000) / this.options.hostile, () => this.#attack());
+  }
+
+  /** Ends all faults. */
+  heal(): void {
+    this.#isHealed = true;
+    this.witness.note('world', 'is healed');
+    for (const { down, up, disk } of this.clients) {
+      for (const link of [down, up]) {
+        link.faults = NO_FAULTS;
+        link.isCut = false;
+        link.bytesPerMs = Number.POSITIVE_INFINITY;
+      }
+      disk.storeMs = Math.min(disk.storeMs, 0.4);
+    }
+  }
+
+  get isFinished(): boolean {
+    return this.clients.every((client) => client.isFinished);
+  }
+
+  /** Lets time pass until `isOver`, which is asked after every event. @returns false at `untilMs` */
+  runUntil(untilMs: number, isOver: () => boolean = () => false): boolean {
+    while (!isOver()) {
+      if (!this.agenda.step(untilMs)) {
+        this.agenda.now = Math.max(this.agenda.now, untilMs);
+        return isOver();
+      }
+    }
+    return true;
+  }
+
+  runFor(ms: number): void {
+    this.runUntil(this.agenda.now + ms);
+  }
+
+  /** Lets time pass until every client is done. */
+  finishWithin(ms: number): void {
+    let running = 0;
+    const isOver = (): boolean => {
+      while (running < this.clients.length && this.clients[running]!.isFinished) running++;
+      return running === this.clients.length && this.isFinished;
+    };
+    if (this.runUntil(this.agenda.now + ms, isOver)) return;
+    const unfinished = this.clients.filter((client) => !client.isFinished);
+    const states = unfinished
+      .slice(0, 5)
+      .map(({ name, machine, failure }) =>
+        machine === null
+          ? `${name}: ${failure?.message ?? 'not running'}`
+          : `${name}: ${JSON.stringify(machine.progress())}`,
+      );
+    const servers = this.servers.map((server) => {
+      const progress = server.session?.progress(this.agenda.now);
+      return JSON.stringify({ ...progress, clients: progress?.clients.slice(0, 8) });
+    });
+    this.witness.fail(
+      'world',
+      `${unfinished.length} clients are not done after ${Math.round(ms)} ms of peace\n` +
+        [...states, ...servers].join('\n'),
+    );
+  }
+
+  /** For messages. */
+  get title(): string {
+    return commandLine(this.options);
+  }
+}

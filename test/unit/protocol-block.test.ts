@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  BLOCK_HEADER_BYTES,
+  type BlockHeader,
+  blockCountOf,
+  blockLengthOf,
+  blockOf,
+  chunkOf,
+  Encoding,
+  type EncodingId,
+  encodedLengthOf,
+  encodingOfKind,
+  kindByteOf,
+  LARGEST_ENCODED_BYTES,
+  positionOf,
+  SPACE_COUNT,
+  Space,
+  type SpaceId,
+  spaceOfKind,
+  writeBlockHeader,
+} from '../../src/protocol/block.js';
+import {
+  LARGEST_PACKET_BYTES,
+  PacketType,
+  packetLength,
+  packetSession,
+  packetType,
+  sessionHigh,
+  sessionLow,
+} from '../../src/protocol/packet.js';
+import { u16, u24, u32, u64 } from './protocol-packets.js';
+
+const headers: fc.Arbitrary<BlockHeader> = fc.record(
+  {
+    session: u64,
+    chunk: u32,
+    block: u16,
+    position: u32,
+    encodedLength: u24,
+    space: fc.constantFrom(...(Object.values(Space) as SpaceId[])),
+    encoding: fc.constantFrom(...(Object.values(Encoding) as EncodingId[])),
+    variant: fc.integer({ min: 0, max: 15 }),
+  },
+  { noNullPrototype: true },
+);
+
+function readHeader(bytes: Buffer, offset: number): BlockHeader {
+  const kind = kindByteOf(bytes, offset);
+  return {
+    session: packetSession(bytes, offset),
+    chunk: chunkOf(bytes, offset),
+    block: blockOf(bytes, offset),
+    position: positionOf(bytes, offset),
+    encodedLength: encodedLengthOf(bytes, offset),
+    space: spaceOfKind(kind) as SpaceId,
+    encoding: encodingOfKind(kind) as EncodingId,
+    variant: kind & 15,
+  };
+}
+
+test('property: a block header reads back at any offset, and writes nothing beside itself', () => {
+  fc.assert(
+    fc.property(headers, fc.nat({ max: 60 }), fc.nat({ max: 1500 }), (header, offset, payload) => {
+      const end = offset + BLOCK_HEADER_BYTES;
+      const bytes = Buffer.alloc(end + payload + 9, 0xa5);
+      writeBlockHeader(bytes, offset, header, payload);
+      assert.deepEqual(readHeader(bytes, offset), header);
+      assert.equal(packetType(bytes, offset), PacketType.block);
+      assert.equal(packetLength(bytes, offset, bytes.length), BLOCK_HEADER_BYTES + payload);
+      assert.equal(packetLength(bytes, offset, end + payload - 1), 0);
+      assert.equal(sessionHigh(bytes, offset), Number(header.session >> 32n));
+      assert.equal(sessionLow(bytes, offset), Number(header.session & 0xffffffffn));
+      assert(bytes.subarray(0, offset).every((byte) => byte === 0xa5));
+      assert(bytes.subarray(end).every((byte) => byte === 0xa5));
+    }),
+  );
+});
+
+test('all fields at their largest read back', () => {
+  const header: BlockHeader = {
+    session: 2n ** 64n - 1n,
+    chunk: 0xffffffff,
+    block: 0xffff,
+    position: 0xffffffff,
+    encodedLength: LARGEST_ENCODED_BYTES,
+    space: Space.mapRoot,
+    encoding: Encoding.zstd,
+    variant: 15,
+  };
+  const payload = LARGEST_PACKET_BYTES - BLOCK_HEADER_BYTES;
+  const bytes = Buffer.alloc(LARGEST_PACKET_BYTES);
+  writeBlockHeader(bytes, 0, header, payload);
+  assert.deepEqual(readHeader(bytes, 0), header);
+  assert.equal(packetLength(bytes, 0, bytes.length), LARGEST_PACKET_BYTES);
+  assert.throws(() => writeBlockHeader(bytes, 0, { ...header, encodedLength: 2 ** 24 }, 0));
+});
+
+test('every space and every encoding has its own bits in the kind byte', () => {
+  assert.deepEqual(Object.values(Space), [...Array(SPACE_COUNT).keys()]);
+  const kinds = new Set<number>();
+  const bytes = Buffer.alloc(BLOCK_HEADER_BYTES);
+  const base = { session: 1n, chunk: 0, block: 0, position: 0, encodedLength: 1 };
+  for (const space of Object.values(Space)) {
+    for (const encoding of Object.values(Encoding)) {
+      for (let variant = 0; variant < 16; variant++) {
+        writeBlockHeader(bytes, 0, { ...base, space, encoding, variant }, 0);
+        const kind = kindByteOf(bytes, 0);
+        assert.equal(spaceOfKind(kind), space);
+        assert.equal(encodingOfKind(kind), encoding);
+        kinds.add(kind);
+      }
+    }
+  }
+  assert.equal(kinds.size, SPACE_COUNT * 2 * 16);
+});
+
+test('property: the blocks of a chunk cover it once, and only the last may be short', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 300_000 }),
+      fc.integer({ min: 16, max: 65_000 }),
+      (encodedLength, blockSize) => {
+        const count = blockCountOf(encodedLength, blockSize);
+        let sum = 0;
+        for (let block = 0; block < count; block++) {
+          const length = blockLengthOf(encodedLength, blockSize, block);
+          assert(length > 0 && (length === blockSize || block === count - 1));
+          sum += length;
+        }
+        assert.equal(sum, encodedLength);
+      },
+    ),
+  );
+  assert.equal(blockCountOf(0, 1424), 0);
+});

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ServedClient, ServerProgress } from '../../src/server/events.js';
+import { ServerNarrator } from '../../src/ui/server-narrator.js';
+import { fitStatus } from '../../src/ui/terminal-printer.js';
+import type { Narrator } from '../../src/ui/watcher.js';
+
+function statusOf<Event>(narrator: Narrator<Event>, columns = 300): string | undefined {
+  const status = narrator.status();
+  return status && fitStatus({ ...status, ratio: undefined }, columns).replace(/ {3,}/g, '  ');
+}
+
+const GB = 1e9;
+
+function served(changes: Partial<ServedClient> = {}): ServedClient {
+  return {
+    id: '0123456789abcdef',
+    host: 'pc-07',
+    address: '10.0.0.7',
+    missingChunks: 1,
+    provenChunks: 0,
+    state: 'receiving',
+    lossRatio: 0,
+    followed: true,
+    ...changes,
+  };
+}
+
+function serverProgress(changes: Partial<ServerProgress> = {}): ServerProgress {
+  return {
+    state: 'sending',
+    preparedRatio: 1,
+    chunkCount: 4000,
+    pendingChunks: 3000,
+    cursorChunk: 1000,
+    pass: 1,
+    blocksSent: 0,
+    wireBytes: 0,
+    rateBitsPerSecond: GB,
+    clients: [],
+    packetsBad: 0,
+    ...changes,
+  };
+}
+
+function server() {
+  const clock = { nowMs: 0 };
+  const narrator = new ServerNarrator(() => clock.nowMs);
+  const progress = (changes: Partial<ServerProgress>): void => {
+    narrator.tell({ type: 'progress', progress: serverProgress(changes) });
+  };
+  return { clock, narrator, progress };
+}
+
+test('a server tells what it serves, who comes, who is done and who fails', () => {
+  const { narrator } = server();
+  assert.equal(
+    narrator.tell({
+      type: 'serving',
+      path: '/srv/lab.img',
+      name: 'lab.img',
+      sizeBytes: 4 * GB,
+      group: '225.0.20.10',
+      port: 16000,
+      serverPort: 7500,
+      interface: 'eth0',
+      blockSizeBytes: 1448,
+      transport: 'plain sockets',
+    }),
+    "serving 'lab.img', 4.00 GB, to 225.0.20.10:16000 on eth0 (plain sockets, blocks of 1448 " +
+      'bytes), requests to port 7500',
+  );
+  assert.equal(
+    narrator.tell({ type: 'client-joined', client: served() }),
+    'client pc-07 (10.0.0.7) joined',
+  );
+  assert.equal(
+    narrator.tell({ type: 'client-done', client: served({ host: '' }), doneCount: 1 }),
+    'client 10.0.0.7 holds a proven copy (1 done)',
+  );
+  assert.equal(
+    narrator.tell({
+      type: 'client-failed',
+      client: served({ host: 'e\u001b[2J' }),
+      reason: 'disk\nfull',
+    }),
+    'client e\u{fffd}[2J (10.0.0.7) failed: disk\u{fffd}full',
+  );
+});
+
+test('a server tells how its map came about', () => {
+  const { narrator } = server();
+  assert.equal(narrator.status(), undefined);
+  narrator.tell({ type: 'preparing', ratio: 0.25 });
+  assert.equal(statusOf(narrator), 'preparing  map 25.0 %');
+  const prepared = { type: 'prepared', mapId: 'ffeeddccbbaa99887766', elapsedMs: 3200 } as const;
+  assert.equal(
+    narrator.tell({ ...prepared, fromCache: false }),
+    'block map prepared in 3.2 s, image ffeeddccbbaa9988',
+  );
+  assert.equal(narrator.status(), undefined);
+  assert.equal(
+    narrator.tell({ ...prepared, fromCache: true }),
+    'block map from the cache, image ffeeddccbbaa9988',
+  );
+});
+
+test('a server shows its pass, its rate, what is pending and its clients', () => {
+  const { clock, narrator, progress } = server();
+  progress({});
+  narrator.tell({ type: 'client-done', client: served({ state: 'done' }), doneCount: 1 });
+  clock.nowMs = 1000;
+  progress({
+    wireBytes: 0.1 * GB,
+    preparedRatio: 0.5,
+    clients: [
+      served(),
+      served({ state: 'joined', followed: false, lossRatio: 0.02 }),
+      served({ state: 'done' }),
+      served({ state: 'failed', lossRatio: 0.9 }),
+      served({ state: 'silent' }),
+    ],
+  });
+  assert.equal(
+    statusOf(narrator),
+    'sending  pass 1 at  25.0 %  800 Mbit/s  3,000 chunks pending  map 50.0 %  2 clients  ' +
+      '1 done  1 slow  1 silent  worst loss 2.0 %',
+  );
+});
+
+test('an idle server says so, and no rate of an earlier burst follows it', () => {
+  const { clock, narrator, progress } = server();
+  progress({});
+  clock.nowMs = 1000;
+  progress({ wireBytes: GB });
+  progress({ state: 'idle', wireBytes: GB, pendingChunks: 0 });
+  assert.equal(statusOf(narrator), 'idle  no client');
+  assert.equal(narrator.status()?.ratio, undefined);
+  clock.nowMs = 60_000;
+  progress({ wireBytes: GB });
+  clock.nowMs = 61_000;
+  progress({ wireBytes: 1.1 * GB });
+  assert.match(statusOf(narrator)!, /800 Mbit\/s/);
+});
+
+test('the last line of a server counts clients, blocks and bytes', () => {
+  const { narrator } = server();
+  const progress = serverProgress({ blocksSent: 2_345_678, wireBytes: 3.4 * GB });
+  assert.equal(
+    narrator.tell({ type: 'ended', progress, doneCount: 12, elapsedMs: 45_000 }),
+    'served 12 clients: 2,345,678 blocks, 3.40 GB, in 45 s',
+  );
+  assert.equal(narrator.status(), undefined);
+});
