@@ -13,6 +13,7 @@ import {
   type SharedFlags,
   sharedOptions,
   switchOption,
+  usageFailure,
   valueOption,
 } from './command.js';
 import {
@@ -36,6 +37,11 @@ interface ClientFlags extends SharedFlags {
   giveUp?: number;
   image?: string;
   force?: boolean;
+  resume?: boolean;
+  check?: boolean;
+  verify?: boolean;
+  dryRun?: boolean;
+  follow?: boolean;
 }
 
 const DESCRIPTION =
@@ -47,6 +53,8 @@ Examples:
   multiclient -o disk.img                   the one image that is served, to a file
   multiclient -o /dev/sda -i eth0           to a disk, heard on one interface
   multiclient -s 10.0.0.1 --image lab.img   from one server, one image of several
+  multiclient -o /dev/sda --resume          fetch only what differs from what is there
+  multiclient -o /dev/sda --check           compare only: exit status 0 or 8
   multiclient -o /dev/sda --json            for a script: events on standard output
 ${exitStatusHelp([
   ['ok', 'the copy is complete and proven'],
@@ -57,6 +65,7 @@ ${exitStatusHelp([
   ['noServer', 'no server answered, or it went away for longer than --give-up'],
   ['otherImage', 'more than one image to choose from, or not the one begun'],
   ['network', 'the network cannot be used as asked'],
+  ['differs', '--check: the target differs from the image'],
   ['interrupted', 'interrupted (Ctrl-C)'],
   ['terminated', 'terminated (SIGTERM)'],
 ])}
@@ -93,7 +102,18 @@ function clientCommand() {
       readSecondsAsMs,
     ),
     switchOption('-n, --no-sparse', 'allocate the whole file first, and write zeros too'),
-    switchOption('--force', 'write to a device even if it looks in use'),
+    switchOption(
+      '--resume',
+      'use what the target holds already and fetch what differs (NAME.part is used without asking)',
+    ),
+    switchOption('--check', 'compare the target with the image and write nothing'),
+    switchOption('--verify', 'read the copy back from the disk before it counts as done'),
+    switchOption('--dry-run', 'say what would be done with the target and write nothing'),
+    switchOption('--follow', 'start anew when the server serves another image'),
+    switchOption(
+      '--force',
+      'replace a file that is in the way, or a device held by LVM, RAID or a loop; never a mounted one',
+    ),
   ]);
   addOutputOptions(command);
   addOptions(command, Group.debugging, [
@@ -104,6 +124,15 @@ function clientCommand() {
     ),
   ]);
   return command.addHelpText('after', EPILOGUE);
+}
+
+function refuseContradictions({ check, resume, verify, force, follow }: ClientFlags): void {
+  const writing = Object.entries({ resume, verify, force, follow }).find(([, isGiven]) => isGiven);
+  if (check === true && writing !== undefined) {
+    throw usageFailure(
+      `--check writes nothing, and --${writing[0]} is about writing; give one of the two, not both`,
+    );
+  }
 }
 
 /**
@@ -118,6 +147,7 @@ export function parseClientCommandLine(argv: readonly string[]): Parsed<ClientOp
   );
   if ('text' in read) return { run: false, text: read.text };
   const { flags } = read;
+  refuseContradictions(flags);
   const options: ClientOptions = {
     group: flags.group,
     port: flags.port,
@@ -134,6 +164,11 @@ export function parseClientCommandLine(argv: readonly string[]): Parsed<ClientOp
     sparse: flags.sparse,
     giveUpMs: flags.giveUp,
     force: flags.force ?? false,
+    resume: flags.resume ?? false,
+    check: flags.check ?? false,
+    verify: flags.verify ?? false,
+    dryRun: flags.dryRun ?? false,
+    follow: flags.follow ?? false,
   };
   return { run: true, options, output: outputMode(flags) };
 }

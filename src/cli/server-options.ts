@@ -16,7 +16,7 @@ import {
   usageFailure,
   valueOption,
 } from './command.js';
-import { fileName, oneOf, readPort, readRate, wholeNumber } from './values.js';
+import { fileName, oneOf, readCompression, readPort, readRate, wholeNumber } from './values.js';
 
 interface ServerFlags extends SharedFlags {
   file?: string;
@@ -25,6 +25,8 @@ interface ServerFlags extends SharedFlags {
   rate?: number;
   exitAfter?: number;
   slowClients: 'leave' | 'wait';
+  compress: 'auto' | 'off' | number;
+  asIs?: boolean;
   cache: boolean;
   prepare?: boolean;
 }
@@ -81,6 +83,13 @@ function serverCommand() {
       oneOf(['leave', 'wait']),
       'leave',
     ),
+    valueOption(
+      '--compress HOW',
+      'auto: as cores and network allow; off; or a level from 1 (fast) to 19 (small)',
+      readCompression,
+      'auto' as 'auto' | 'off' | number,
+    ),
+    switchOption('--as-is', 'serve a .gz, .xz or .zst file itself, not what it contains'),
     switchOption('--no-cache', 'neither use nor keep FILENAME.blockmap'),
     switchOption('--prepare', 'make FILENAME.blockmap and leave, serving nobody'),
   ]);
@@ -124,11 +133,13 @@ export function parseServerCommandLine(argv: readonly string[]): Parsed<ServerOp
     mtu: flags.mtu,
     offload: flags.offload,
     file: flags.file,
+    asIs: flags.asIs ?? false,
     serverPort: flags.serverPort,
     delayMs: flags.delay,
     rateBitsPerSecond: flags.rate,
     exitAfter: flags.exitAfter,
     slowClients: flags.slowClients,
+    compression: flags.compress,
     cache: flags.cache,
     prepareOnly: flags.prepare ?? false,
   };

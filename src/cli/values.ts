@@ -100,6 +100,14 @@ export function readServerAddress(text: string): ServerAddress {
   return { host, port: parts.port === undefined ? undefined : readPort(parts.port) };
 }
 
+/** 'auto', 'off', or a level of zstd. */
+export function readCompression(text: string): 'auto' | 'off' | number {
+  if (text === 'auto' || text === 'off') return text;
+  const level = /^\d{1,2}$/.test(text) ? Number(text) : Number.NaN;
+  if (level >= 1 && level <= 19) return level;
+  throw new BadValue(`'${text}' is no compression; give auto, off, or a level from 1 to 19`);
+}
+
 const RATE_FACTORS: Record<string, number> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
 const MIN_RATE = 1e3;
 const MAX_RATE = 1e12;

@@ -21,9 +21,11 @@ import type { Copy } from './copy.js';
 const MOST_PACKETS = 4;
 const MOST_RUNS_PER_HALF = 32;
 /** Turns of asking are at least this far apart. */
-const TURN_MS = 5;
+const TURN_MS = 10;
 /** The same half chunk is asked for again after this long. */
 const HALF_RETRY_MS = 60;
+/** How often half chunks are looked through. */
+const CHECK_HALVES_MS = 10;
 /** A half chunk that got no block for this long, while others did, was passed. */
 const HALF_STALE_MS = 25;
 /** While the server is idle, the same is asked for again after this long. */
@@ -44,6 +46,7 @@ export class Asking {
   #dueMs = Number.POSITIVE_INFINITY;
   #lastTurnMs = Number.NEGATIVE_INFINITY;
   #askAllMs = Number.NEGATIVE_INFINITY;
+  #halvesDueMs = Number.POSITIVE_INFINITY;
   #cursor = -1;
 
   constructor(copy: Copy, assembly: Assembly) {
@@ -52,9 +55,9 @@ export class Asking {
     this.#lost = new Bitmap(copy.geometry.chunkCount);
   }
 
-  /** When `turn` has something to do. */
+  /** When `poll` has something to do. */
   get dueMs(): number {
-    return this.#dueMs;
+    return Math.min(this.#dueMs, this.#halvesDueMs);
   }
 
   /** A new session: its pass begins anew. */
@@ -79,9 +82,14 @@ export class Asking {
     if (dueMs < this.#dueMs) this.#dueMs = dueMs;
   }
 
-  /** Asks for all that is missing. */
+  /** A chunk has begun to arrive. */
+  halfBegun(now: number): void {
+    if (this.#halvesDueMs === Number.POSITIVE_INFINITY) this.#halvesDueMs = now + CHECK_HALVES_MS;
+  }
+
+  /** Asks for all that is wanted. */
   askAll(now: number, delayMs: number): void {
-    this.#loseMissing(0, this.#copy.geometry.chunkCount);
+    this.#loseWanted(0, this.#copy.geometry.chunkCount);
     this.#askAllMs = now;
     for (const half of this.#assembly.halves()) half.askedMs = Number.NEGATIVE_INFINITY;
     this.#schedule(now, delayMs);
@@ -99,26 +107,39 @@ export class Asking {
     if (from < 0 || cursor === from) return;
     const before = this.#lost.count;
     if (cursor > from) {
-      this.#loseMissing(from, cursor);
+      this.#loseWanted(from, cursor);
     } else {
-      this.#loseMissing(from, this.#copy.geometry.chunkCount);
-      this.#loseMissing(0, cursor);
+      this.#loseWanted(from, this.#copy.geometry.chunkCount);
+      this.#loseWanted(0, cursor);
     }
     if (this.#lost.count > before) this.#schedule(now, delayMs);
   }
 
-  #loseMissing(from: number, end: number): void {
+  #loseWanted(from: number, end: number): void {
     const stop = Math.min(end, this.#copy.geometry.chunkCount);
     if (from >= stop) return;
-    this.#copy.forEachMissing(from, (first, count) => {
+    this.#copy.forEachWanted(from, (first, count) => {
       if (first >= stop) return false;
       this.#lost.setRange(first, Math.min(count, stop - first));
       return first + count < stop;
     });
   }
 
+  /**
+   * The requests that are due.
+   * @param delayMs how long to hold back what is found to be missing now
+   */
+  poll(now: number, context: AskingContext, isServerIdle: boolean, delayMs: number): Buffer[] {
+    if (now >= this.#halvesDueMs) {
+      this.#checkHalves(now, context.position, isServerIdle, delayMs);
+      this.#halvesDueMs =
+        this.#assembly.openCount > 0 ? now + CHECK_HALVES_MS : Number.POSITIVE_INFINITY;
+    }
+    return now >= this.#dueMs ? this.#turn(now, context, isServerIdle) : [];
+  }
+
   /** Looks for half chunks that the stream has passed. */
-  checkHalves(now: number, position: number, isServerIdle: boolean, delayMs: number): void {
+  #checkHalves(now: number, position: number, isServerIdle: boolean, delayMs: number): void {
     for (const half of this.#assembly.halves()) {
       if (this.#isPassed(half, now, position, isServerIdle)) {
         this.#schedule(now, delayMs);
@@ -128,14 +149,15 @@ export class Asking {
   }
 
   #isPassed(half: Collector, now: number, position: number, isServerIdle: boolean): boolean {
-    if (now - half.askedMs < HALF_RETRY_MS) return false;
+    // The target may hold it already: what that look brings is waited for.
+    if (now - half.askedMs < HALF_RETRY_MS || !this.#copy.isWanted(half.chunk)) return false;
     if (isServerIdle) return true;
     const since = positionsBetween(half.lastPosition, position);
     return since > half.blockCount + 64 || (since > 1 && now - half.lastMs > HALF_STALE_MS);
   }
 
   /** Encodes the requests that are due. */
-  turn(now: number, context: AskingContext, isServerIdle: boolean): Buffer[] {
+  #turn(now: number, context: AskingContext, isServerIdle: boolean): Buffer[] {
     this.#dueMs = Number.POSITIVE_INFINITY;
     this.#lastTurnMs = now;
     const packets: Buffer[] = [];
@@ -149,7 +171,7 @@ export class Asking {
       half.askedMs = now;
     }
     this.#lost.forEachSetRange(0, (first, count) => {
-      const next = this.#addUnsettled(builder, first, first + count, packets);
+      const next = this.#addWanted(builder, first, first + count, packets);
       this.#lost.clearRange(first, next - first);
       return packets.length < MOST_PACKETS;
     });
@@ -159,15 +181,15 @@ export class Asking {
   }
 
   /** @returns the chunk before which all is asked for */
-  #addUnsettled(builder: RequestBuilder, from: number, end: number, packets: Buffer[]): number {
+  #addWanted(builder: RequestBuilder, from: number, end: number, packets: Buffer[]): number {
     let first = from;
     while (first < end && packets.length < MOST_PACKETS) {
-      if (this.#copy.isSettled(first)) {
+      if (!this.#copy.isWanted(first)) {
         first++;
         continue;
       }
       let next = first + 1;
-      while (next < end && !this.#copy.isSettled(next)) next++;
+      while (next < end && this.#copy.isWanted(next)) next++;
       builder.addRange({ first, count: next - first });
       first = next;
     }

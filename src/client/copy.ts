@@ -2,10 +2,14 @@
  * What the client knows about its copy: which chunks are at their place, and which of them are
  * proven. A chunk that came before its part of the block map is written provisionally, and its
  * digest is kept until the map tells whether it fits.
+ *
+ * A chunk is in one of these states: unchecked (the target may hold it already), wanted, being
+ * stored, had, had and proven, or given up as unreadable at the source.
  */
 import { Bitmap } from '../image/bitmap.js';
-import { DIGEST_BYTES, type Digest, VerifiedMap } from '../image/block-map.js';
+import { type Digest, VerifiedMap } from '../image/block-map.js';
 import type { Geometry } from '../image/geometry.js';
+import { Provisional } from './provisional.js';
 
 /** What a page of the map changed. */
 export interface PageVerdict {
@@ -15,30 +19,44 @@ export interface PageVerdict {
   refuted: number;
 }
 
+export interface CopyOptions {
+  /** The target may hold some of the image: look before asking. */
+  holdsEarlierData: boolean;
+  /** Keep the map's digests after a chunk is proven, to prove it again. */
+  keepsDigests: boolean;
+}
+
 export class Copy {
   readonly geometry: Geometry;
   readonly #digest: Digest;
+  readonly #keepsDigests: boolean;
   readonly #have: Bitmap;
   readonly #proven: Bitmap;
   readonly #storing: Bitmap;
-  /** Provisional chunks that were written as zeros. */
-  readonly #zeroed: Bitmap;
-  /** Digests of provisional chunks, by page; freed when the page is proven. */
-  readonly #digests: (Buffer | null)[];
+  readonly #unchecked: Bitmap;
+  readonly #unreadable: Bitmap;
+  /** Neither had, nor unchecked, nor unreadable. Chunks being stored are among them. */
+  readonly #wanted: Bitmap;
+  readonly #provisional: Provisional;
   readonly #unprovenInPage: Uint16Array;
   #map: VerifiedMap | null = null;
   #writtenBytes = 0;
   #provenBytes = 0;
 
-  constructor(geometry: Geometry, digest: Digest) {
+  constructor(geometry: Geometry, digest: Digest, options: CopyOptions) {
+    const { chunkCount, pageCount } = geometry;
     this.geometry = geometry;
     this.#digest = digest;
-    this.#have = new Bitmap(geometry.chunkCount);
-    this.#proven = new Bitmap(geometry.chunkCount);
-    this.#storing = new Bitmap(geometry.chunkCount);
-    this.#zeroed = new Bitmap(geometry.chunkCount);
-    this.#digests = new Array(geometry.pageCount).fill(null);
-    this.#unprovenInPage = Uint16Array.from({ length: geometry.pageCount }, (_, page) =>
+    this.#keepsDigests = options.keepsDigests;
+    this.#have = new Bitmap(chunkCount);
+    this.#proven = new Bitmap(chunkCount);
+    this.#storing = new Bitmap(chunkCount);
+    this.#provisional = new Provisional(geometry);
+    this.#unreadable = new Bitmap(chunkCount);
+    this.#unchecked = new Bitmap(chunkCount);
+    this.#wanted = new Bitmap(chunkCount);
+    (options.holdsEarlierData ? this.#unchecked : this.#wanted).setRange(0, chunkCount);
+    this.#unprovenInPage = Uint16Array.from({ length: pageCount }, (_, page) =>
       geometry.chunksInPage(page),
     );
   }
@@ -49,6 +67,14 @@ export class Copy {
 
   get missingCount(): number {
     return this.geometry.chunkCount - this.#have.count;
+  }
+
+  get wantedCount(): number {
+    return this.#wanted.count;
+  }
+
+  get uncheckedCount(): number {
+    return this.#unchecked.count;
   }
 
   get provenCount(): number {
@@ -71,14 +97,33 @@ export class Copy {
     return this.#proven.isFull;
   }
 
+  /** All is here but chunks that the source cannot give. */
+  get lacksOnlyUnreadable(): boolean {
+    return this.#wanted.isEmpty && this.#unchecked.isEmpty && !this.#have.isFull;
+  }
+
   /** Whether nothing more is wanted of this chunk: it is at its place, or on its way there. */
   isSettled(chunk: number): boolean {
     return this.#have.has(chunk) || this.#storing.has(chunk);
   }
 
-  /** Calls `visit` for runs of chunks that are not at their place, from `from` on. */
-  forEachMissing(from: number, visit: (first: number, count: number) => boolean | undefined): void {
-    this.#have.forEachClearRange(from, visit);
+  /** Whether the chunk is to be asked for. */
+  isWanted(chunk: number): boolean {
+    return this.#wanted.has(chunk) && !this.#storing.has(chunk);
+  }
+
+  isUnchecked(chunk: number): boolean {
+    return this.#unchecked.has(chunk);
+  }
+
+  /** Calls `visit` for runs of chunks that are wanted or being stored, from `from` on. */
+  forEachWanted(from: number, visit: (first: number, count: number) => boolean | undefined): void {
+    this.#wanted.forEachSetRange(from, visit);
+  }
+
+  /** Calls `visit` for runs of chunks that the source cannot give. */
+  forEachUnreadable(visit: (first: number, count: number) => boolean | undefined): void {
+    this.#unreadable.forEachSetRange(0, visit);
   }
 
   beginMap(mapId: Buffer): void {
@@ -94,11 +139,11 @@ export class Copy {
     return this.#map !== null && this.#map.kindOf(chunk) === 'zero';
   }
 
-  /** Chunks of a run that are not settled, and of which nothing known says that they hold data. */
+  /** Wanted chunks of a run of which nothing known says that they hold data. */
   missingThatMayBeZero(first: number, count: number): number[] {
     const chunks: number[] = [];
     const end = first + count;
-    this.#have.forEachClearRange(first, (runFirst, runCount) => {
+    this.#wanted.forEachSetRange(first, (runFirst, runCount) => {
       const runEnd = Math.min(runFirst + runCount, end);
       for (let chunk = runFirst; chunk < runEnd; chunk++) {
         if (this.#storing.has(chunk) || this.#map?.kindOf(chunk) === 'data') continue;
@@ -109,8 +154,10 @@ export class Copy {
     return chunks;
   }
 
+  /** What was on the target there counts no more. */
   storing(chunk: number): void {
     this.#storing.set(chunk);
+    if (this.#unchecked.clear(chunk)) this.#wanted.set(chunk);
   }
 
   /** The chunk could not be stored, or did not fit. */
@@ -129,9 +176,7 @@ export class Copy {
       this.#prove(chunk);
       return true;
     }
-    this.#digests[page] ??= Buffer.alloc(this.geometry.chunksInPage(page) * DIGEST_BYTES);
-    this.#digests[page].set(digest, this.#slotOf(chunk) * DIGEST_BYTES);
-    this.#zeroed.clear(chunk);
+    this.#provisional.noteData(chunk, digest);
     this.#mark(chunk);
     return true;
   }
@@ -146,9 +191,55 @@ export class Copy {
         this.#mark(chunk);
         this.#prove(chunk);
       } else {
-        this.#zeroed.set(chunk);
+        this.#provisional.noteZeros(chunk);
         this.#mark(chunk);
       }
+    }
+  }
+
+  /**
+   * Notes what the target was found to hold at a chunk's place, whose page of the map is in.
+   * @param digest null for zeros
+   * @returns false when it does not fit, and the chunk is now wanted
+   */
+  checked(chunk: number, digest: Uint8Array | null): boolean {
+    // It came from the network while it was looked at: what was found there may be torn.
+    if (!this.#unchecked.clear(chunk)) return true;
+    const expected = this.expectedOf(chunk);
+    const fits = digest === null ? this.isKnownZero(chunk) : (expected?.equals(digest) ?? false);
+    if (fits) {
+      this.#mark(chunk);
+      this.#prove(chunk);
+    } else {
+      this.#want(chunk);
+    }
+    return fits;
+  }
+
+  /** No map will come to check by: everything unchecked is wanted. */
+  stopChecking(): void {
+    this.#unchecked.forEachSetRange(0, (first, count) => {
+      this.#unchecked.clearRange(first, count);
+      for (let chunk = first; chunk < first + count; chunk++) this.#want(chunk);
+    });
+  }
+
+  /** What is at a chunk's place has to be looked at, and proven, once more. */
+  doubt(chunk: number): void {
+    this.#unmark(chunk);
+    this.#wanted.clear(chunk);
+    this.#unchecked.set(chunk);
+    if (!this.#proven.clear(chunk)) return;
+    this.#provenBytes -= this.geometry.chunkLength(chunk);
+    this.#unprovenInPage[this.geometry.pageOf(chunk)]! += 1;
+  }
+
+  /** The source cannot give these chunks: they are asked for no more. Once here, they count. */
+  giveUp(first: number, count: number): void {
+    for (let chunk = first; chunk < first + count; chunk++) {
+      if (this.isSettled(chunk)) continue;
+      this.#unreadable.set(chunk);
+      this.#wanted.clear(chunk);
     }
   }
 
@@ -163,40 +254,36 @@ export class Copy {
     const first = this.geometry.firstChunkOf(page);
     const end = first + this.geometry.chunksInPage(page);
     for (let chunk = first; chunk < end; chunk++) {
-      if (this.#proven.has(chunk)) continue;
-      const isZero = map.kindOf(chunk) === 'zero';
+      if (this.#proven.has(chunk) || this.#unchecked.has(chunk)) continue;
       if (this.#have.has(chunk)) {
-        if (this.#fits(map, chunk, isZero)) {
+        if (this.#provisional.fits(map, chunk)) {
           this.#prove(chunk);
           continue;
         }
         this.#unmark(chunk);
         verdict.refuted++;
       }
-      if (isZero && !this.#storing.has(chunk)) verdict.zeros.push(chunk);
+      if (map.kindOf(chunk) === 'zero' && !this.#storing.has(chunk)) verdict.zeros.push(chunk);
     }
-    this.#digests[page] = null;
+    this.#provisional.forgetPage(page);
     return verdict;
   }
 
-  #fits(map: VerifiedMap, chunk: number, isZero: boolean): boolean {
-    if (isZero || this.#zeroed.has(chunk)) return isZero && this.#zeroed.has(chunk);
-    const at = this.#slotOf(chunk) * DIGEST_BYTES;
-    const digests = this.#digests[this.geometry.pageOf(chunk)];
-    if (digests === null || digests === undefined) return false;
-    return map.digestOf(chunk)?.equals(digests.subarray(at, at + DIGEST_BYTES)) ?? false;
-  }
-
-  #slotOf(chunk: number): number {
-    return chunk - this.geometry.firstChunkOf(this.geometry.pageOf(chunk));
+  #want(chunk: number): void {
+    if (!this.#unreadable.has(chunk)) this.#wanted.set(chunk);
   }
 
   #mark(chunk: number): void {
     if (this.#have.set(chunk)) this.#writtenBytes += this.geometry.chunkLength(chunk);
+    this.#wanted.clear(chunk);
+    this.#unreadable.clear(chunk);
+    this.#unchecked.clear(chunk);
   }
 
   #unmark(chunk: number): void {
-    if (this.#have.clear(chunk)) this.#writtenBytes -= this.geometry.chunkLength(chunk);
+    if (!this.#have.clear(chunk)) return;
+    this.#writtenBytes -= this.geometry.chunkLength(chunk);
+    this.#want(chunk);
   }
 
   #prove(chunk: number): void {
@@ -205,7 +292,7 @@ export class Copy {
     const page = this.geometry.pageOf(chunk);
     const unproven = this.#unprovenInPage[page]! - 1;
     this.#unprovenInPage[page] = unproven;
-    if (unproven === 0) this.#map?.releasePage(page);
+    if (unproven === 0 && !this.#keepsDigests) this.#map?.releasePage(page);
   }
 
   /** The image's id in hex once it is known. */

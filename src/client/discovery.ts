@@ -21,6 +21,7 @@ export interface Offer {
 }
 
 const REQUEST_INTERVAL_MS = 1000;
+const HURRY_INTERVAL_MS = 100;
 /** When the first answer tells of other sessions, theirs are awaited this long. */
 const COLLECT_MS = 400;
 const MOST_OFFERS = 256;
@@ -30,6 +31,7 @@ export class Discovery {
   /** By address, port and session. */
   readonly #offers = new Map<string, Offer>();
   #requestDueMs: number;
+  #requestedMs = Number.NEGATIVE_INFINITY;
   #decideDueMs = Number.POSITIVE_INFINITY;
 
   constructor(options: DiscoveryOptions, now: number) {
@@ -41,9 +43,16 @@ export class Discovery {
     return Math.min(this.#requestDueMs, this.#decideDueMs);
   }
 
+  /** A server was heard: ask without waiting for the interval to end. */
+  hurry(now: number): void {
+    const dueMs = Math.max(now, this.#requestedMs + HURRY_INTERVAL_MS);
+    if (dueMs < this.#requestDueMs) this.#requestDueMs = dueMs;
+  }
+
   /** A map request, when one is due. */
   pollRequest(now: number): Buffer | null {
     if (now < this.#requestDueMs) return null;
+    this.#requestedMs = now;
     this.#requestDueMs = now + REQUEST_INTERVAL_MS;
     const { client, host } = this.#options;
     return encodeMapRequest({ client, isServer: false, host });

@@ -28,6 +28,11 @@ export interface ClientProgress {
   writtenBytes: number;
   /** Image bytes whose digest fits the block map and whose write came back. */
   provenBytes: number;
+  /** Image bytes that the target held already, found by looking before asking. */
+  keptBytes: number;
+  /** Chunks that were on the target already, but not as the image has them. */
+  differingChunks: number;
+  differingBytes: number;
   missingChunks: number;
   chunkCount: number;
   /** Bytes of packets from this session, headers included (UDP payload). */
@@ -45,10 +50,27 @@ export interface ClientProgress {
 export type ClientEvent =
   | { type: 'listening'; group: string; port: number; interface: string; transport: string }
   | { type: 'server-found'; address: string; image: ImageSummary }
-  | { type: 'target'; path: string; kind: 'file' | 'device'; description: string; resumed: boolean }
+  | {
+      type: 'target';
+      path: string;
+      kind: 'file' | 'device';
+      description: string;
+      /** What is there already is looked at, and used where it fits. */
+      resumed: boolean;
+      purpose: 'copy' | 'check' | 'dry-run';
+    }
   | { type: 'map-known'; mapId: string }
   | { type: 'quiet'; missingChunks: number }
   | { type: 'server-restarted'; session: string }
   | { type: 'notice'; text: string }
   | { type: 'progress'; progress: ClientProgress }
-  | { type: 'proven'; sha256OfMap: string; progress: ClientProgress; elapsedMs: number };
+  /** `--check` has looked at everything. */
+  | { type: 'checked'; mapId: string; progress: ClientProgress; elapsedMs: number }
+  | {
+      type: 'proven';
+      sha256OfMap: string;
+      progress: ClientProgress;
+      elapsedMs: number;
+      /** Image bytes for a byte on the wire; null when none came. */
+      ratio: number | null;
+    };

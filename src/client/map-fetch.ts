@@ -13,6 +13,8 @@ const RETRY_MS = 150;
 export class MapFetch {
   readonly #copy: Copy;
   readonly #parts = new Map<number, Collector>();
+  /** The page that was completed last. */
+  lastPage = -1;
   #dueMs = Number.NEGATIVE_INFINITY;
 
   constructor(copy: Copy) {
@@ -98,7 +100,9 @@ export class MapFetch {
     this.#dueMs = now + RETRY_MS;
     if (!part.isComplete) return false;
     this.#parts.delete(key);
-    return space === Space.mapRoot ? map.acceptRoot(part.bytes) : map.acceptPage(chunk, part.bytes);
+    if (space === Space.mapRoot) return map.acceptRoot(part.bytes);
+    this.lastPage = chunk;
+    return map.acceptPage(chunk, part.bytes);
   }
 
   clear(now: number): void {

@@ -3,9 +3,12 @@
  * come in as calls; requests, store orders, the next deadline and events come out.
  */
 import { Failure } from '../failure.js';
-import type { Digest } from '../image/block-map.js';
-import { Geometry } from '../image/geometry.js';
-import { ClientState, type ClientStateId, encodeReport } from '../protocol/from-client.js';
+import {
+  ClientState,
+  type ClientStateId,
+  encodeReport,
+  type Report,
+} from '../protocol/from-client.js';
 import {
   decodeFarewell,
   decodeImageDescription,
@@ -15,50 +18,30 @@ import {
   NoticeCode,
 } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetType } from '../protocol/packet.js';
+import type { ClientConfig, ClientTransmit, Target } from './config.js';
+import {
+  areAlike,
+  checkGroup,
+  emptyProgress,
+  isUsable,
+  sessionText,
+  summaryOf,
+} from './description.js';
 import { Discovery } from './discovery.js';
-import type { ClientEvent, ClientProgress, ImageSummary } from './events.js';
-import { Receiver, type StoreOrder, type StoreOutcome } from './receiver.js';
+import type { ClientEvent, ClientProgress } from './events.js';
+import { Parting } from './parting.js';
+import { Patience } from './patience.js';
+import {
+  type CheckOrder,
+  type CheckOutcome,
+  Receiver,
+  type StoreOrder,
+  type StoreOutcome,
+} from './receiver.js';
 
-export interface ClientConfig {
-  /** Random id of this run. */
-  client: bigint;
-  host: string;
-  /** Name of the image wanted, or undefined for the only one. */
-  wantedName: string | undefined;
-  /** Where the operator expects block packets. */
-  group: string;
-  port: number;
-  /** Quiet timeout. */
-  timeoutMs: number;
-  /** Fail after this long without a word from the server; Infinity to wait for ever. */
-  giveUpMs: number;
-  digest: Digest;
-  /** Numbers in [0, 1). */
-  random: () => number;
-}
-
-/** What the driver found out about the target, once it is open. */
-export interface Target {
-  /** Memory for chunks, each at least one chunk long. */
-  slots: readonly Buffer[];
-  /** The target reads as zeros wherever nothing was written. */
-  isBlank: boolean;
-  receiveBufferBytes: number;
-}
-
-/** A datagram to send. */
-export interface ClientTransmit {
-  bytes: Buffer;
-  /** Null: to wherever servers are looked for. */
-  to: { address: string; port: number } | null;
-}
+export type { ClientConfig, ClientTransmit, Target } from './config.js';
 
 type Phase = 'discovering' | 'opening' | 'receiving' | 'proven' | 'parting' | 'finished';
-
-/** Packets of an unknown session cause one map request per this time. */
-const FOREIGN_ASK_MS = 200;
-const MOST_PARTING_REPORTS = 8;
-const PARTING_INTERVAL_MS = 50;
 
 export class ClientSession {
   readonly #config: ClientConfig;
@@ -70,17 +53,13 @@ export class ClientSession {
   #events: ClientEvent[] = [];
   #outgoing: ClientTransmit[] = [];
   #failure: Failure | null = null;
-  #lastHeardMs: number;
-  #lastAskedMs = Number.NEGATIVE_INFINITY;
-  #rediscoverMs = Number.POSITIVE_INFINITY;
-  #partingState: ClientStateId = ClientState.done;
-  #partingReports = 0;
-  #partingDueMs = Number.POSITIVE_INFINITY;
+  readonly #patience: Patience;
+  #parting: Parting | null = null;
   #packetsBad = 0;
 
   constructor(config: ClientConfig, now: number) {
     this.#config = config;
-    this.#lastHeardMs = now;
+    this.#patience = new Patience(config.timeoutMs, config.giveUpMs, now);
     this.#discovery = this.#newDiscovery(now);
   }
 
@@ -91,12 +70,17 @@ export class ClientSession {
 
   /** Why the client cannot go on, or null. */
   get failure(): Failure | null {
-    return this.#failure;
+    return this.#failure ?? this.#receiver?.failure ?? null;
   }
 
-  /** All chunks are proven: the driver syncs the target, then calls `part`. */
+  /** All chunks are proven: the driver syncs the target, then calls `verify` or `part`. */
   get isProven(): boolean {
     return this.#phase === 'proven';
+  }
+
+  /** Of a target that is only checked: all of it has been compared with the image. */
+  get isCompared(): boolean {
+    return this.#receiver?.isCompared ?? false;
   }
 
   /** Nothing more to do. */
@@ -125,12 +109,9 @@ export class ClientSession {
 
   /** Takes a datagram from the unicast socket. */
   handleUnicast(bytes: Buffer, address: string, port: number, now: number): void {
-    if (
-      packetLength(bytes, 0, bytes.length) !== bytes.length ||
-      !this.#handleUnicast(bytes, address, port, now)
-    ) {
-      this.#packetsBad++;
-    }
+    const length = packetLength(bytes, 0, bytes.length);
+    const isWhole = length > 0 && length === bytes.length;
+    if (!isWhole || !this.#handleUnicast(bytes, address, port, now)) this.#packetsBad++;
   }
 
   #handleUnicast(bytes: Buffer, address: string, port: number, now: number): boolean {
@@ -163,14 +144,34 @@ export class ClientSession {
     if (this.#phase === 'discovering') {
       this.#discovery.add({ description, address, port }, now);
       this.#decide(now);
-    } else if (this.#phase === 'receiving' && address === this.serverAddress) {
-      this.#lastHeardMs = now;
-      if (description.session !== this.#description?.session) this.#rejoin(description, now);
-      else {
-        this.#receiver!.knowPosition(description.position);
-        this.#receiver!.knowMap(description.mapId, now);
-      }
+    } else if (this.#phase === 'receiving') {
+      if (address === this.serverAddress) this.#hearAgain(description, now);
+      else this.#consider(description, address, port, now);
     }
+  }
+
+  /** The chosen server's answer while it serves us. */
+  #hearAgain(description: ImageDescription, now: number): void {
+    const receiver = this.#receiver!;
+    this.#patience.heard(now);
+    if (description.session !== this.#description?.session) {
+      this.#rejoin(description, now);
+    } else {
+      receiver.knowPosition(description.position);
+      if (!receiver.knowMap(description.mapId, now)) this.#failOther(description);
+    }
+  }
+
+  /** Another server's answer. It may be the chosen one's successor, if that never sent anything. */
+  #consider(description: ImageDescription, address: string, port: number, now: number): void {
+    const isSuccessor =
+      !this.#receiver!.hasHeard &&
+      areAlike(description, this.#description!) &&
+      this.#receiver!.agreesWith(description.mapId);
+    if (!isSuccessor) return;
+    this.#server = { address, port };
+    this.#patience.heard(now);
+    this.#rejoin(description, now);
   }
 
   #decide(now: number): void {
@@ -178,11 +179,11 @@ export class ClientSession {
       const offer = this.#discovery.decide(now);
       if (offer === null) return;
       const { description } = offer;
-      this.#checkGroup(description);
+      checkGroup(description, this.#config.group, this.#config.port);
       this.#description = description;
       this.#server = { address: offer.address, port: offer.port };
       this.#phase = 'opening';
-      this.#lastHeardMs = now;
+      this.#patience.heard(now);
       this.#events.push({
         type: 'server-found',
         address: offer.address,
@@ -194,46 +195,28 @@ export class ClientSession {
     }
   }
 
-  #checkGroup(description: ImageDescription): void {
-    const { group, port } = this.#config;
-    if (description.port === port && description.group.toLowerCase() === group.toLowerCase())
-      return;
-    throw new Failure(
-      'network',
-      'OTHER_GROUP',
-      `the server sends to group ${description.group} port ${description.port}; ` +
-        `listen there with -g ${description.group} -p ${description.port}`,
-    );
-  }
-
   /** The server was started again: go on if it serves the same image. */
   #rejoin(description: ImageDescription, now: number): void {
-    const known = this.#description!;
     const isSame =
-      description.imageSize === known.imageSize &&
-      description.chunkSize === known.chunkSize &&
-      description.name === known.name &&
-      this.#receiver!.agreesWith(description.mapId);
+      areAlike(description, this.#description!) && this.#receiver!.agreesWith(description.mapId);
     if (!isSame) {
-      this.#failure = new Failure(
-        'otherImage',
-        'OTHER_IMAGE',
-        `the server at ${this.serverAddress} now serves another image (${description.name}); ` +
-          'start again to copy that one',
-      );
+      this.#failOther(description);
       return;
     }
     this.#description = description;
     this.#receiver!.rejoin(description, now);
-    const session = description.session.toString(16).padStart(16, '0');
-    this.#events.push({ type: 'server-restarted', session });
+    this.#events.push({ type: 'server-restarted', session: sessionText(description.session) });
+  }
+
+  #failOther({ name }: ImageDescription): void {
+    const text = `the server at ${this.serverAddress} now serves another image (${name}); start again to copy that one`;
+    this.#failure = new Failure('otherImage', 'OTHER_IMAGE', text);
   }
 
   /** The target is open: ask for everything. */
   begin(target: Target, now: number): void {
     if (this.#phase !== 'opening') throw new Error('begin out of order');
     this.#phase = 'receiving';
-    this.#lastHeardMs = now;
     this.#receiver = new Receiver(
       {
         client: this.#config.client,
@@ -244,7 +227,7 @@ export class ClientSession {
       },
       now,
     );
-    this.#rediscoverMs = now + this.#config.timeoutMs;
+    this.#patience.begin(now);
   }
 
   /**
@@ -271,8 +254,11 @@ export class ClientSession {
     now: number,
   ): void {
     const receiver = this.#receiver;
-    // Before the target is open, nothing can be done with packets; that is no fault of theirs.
-    if (receiver === null) return;
+    // Before the target is open, packets only tell that a server is there.
+    if (receiver === null) {
+      if (this.#phase === 'discovering') this.#discovery.hurry(now);
+      return;
+    }
     if (!isFromServer || this.#phase !== 'receiving') {
       if (!isFromServer) this.#packetsBad++;
       return;
@@ -280,32 +266,32 @@ export class ClientSession {
     const type = packetType(bytes, offset);
     if (!receiver.isOwnSession(bytes, offset)) {
       this.#packetsBad++;
-      // The server may have been started again: find out soon.
-      this.#rediscoverMs = Math.min(
-        this.#rediscoverMs,
-        Math.max(now, this.#lastAskedMs + FOREIGN_ASK_MS),
-      );
+      this.#patience.heardForeign(now);
       return;
     }
-    this.#lastHeardMs = now;
+    this.#patience.heard(now);
     if (type === PacketType.notice) {
       const notice = decodeNotice(bytes.subarray(offset, offset + length));
       if (notice === null) this.#packetsBad++;
-      else this.#handleNotice(notice);
+      else this.#handleNotice(notice, now);
     } else if (!receiver.take(type, bytes, offset, length, now)) {
       this.#packetsBad++;
+    } else if (receiver.isImageDoubtful) {
+      receiver.isImageDoubtful = false;
+      this.#patience.heardForeign(now);
     }
   }
 
-  #handleNotice(notice: Notice): void {
-    this.#events.push({ type: 'notice', text: notice.text });
-    if (notice.code === NoticeCode.sourceChanged) {
-      this.#failure = new Failure(
-        'source',
-        'SOURCE_CHANGED',
-        `the server's image changed while it was served: ${notice.text}`,
-      );
+  #handleNotice(notice: Notice, now: number): void {
+    if (notice.code === NoticeCode.unreadable) {
+      this.#receiver!.sourceLacks(notice.first, notice.count, now);
     }
+    if (notice.code !== NoticeCode.sourceChanged) {
+      this.#events.push({ type: 'notice', text: notice.text });
+      return;
+    }
+    const text = `the server's image changed: ${notice.text}`;
+    this.#failure = new Failure('source', 'SOURCE_CHANGED', text);
   }
 
   /** Takes what came of a store order. */
@@ -318,8 +304,31 @@ export class ClientSession {
     return this.#receiver?.pollStore() ?? null;
   }
 
+  /** Next place on the target to look at, or null. */
+  pollCheck(): CheckOrder | null {
+    return this.#receiver?.pollCheck() ?? null;
+  }
+
+  /** Takes what was found there. */
+  handleChecked(order: CheckOrder, outcome: CheckOutcome, now: number): void {
+    this.#receiver?.handleChecked(order, outcome, now);
+  }
+
+  /**
+   * The proven copy is synced: reads it back, and proves it once more.
+   * @returns false when nothing is left to read back
+   */
+  verify(now: number): boolean {
+    if (this.#phase !== 'proven') throw new Error('verify out of order');
+    if (!this.#receiver!.verify()) return false;
+    this.#phase = 'receiving';
+    this.#patience.begin(now);
+    return true;
+  }
+
   handleTimeout(now: number): void {
-    if (this.#failure !== null || this.#phase === 'finished') return;
+    this.#patience.wake(now);
+    if (this.failure !== null || this.#phase === 'finished') return;
     if (this.#phase === 'discovering') {
       const request = this.#discovery.pollRequest(now);
       if (request !== null) this.#outgoing.push({ bytes: request, to: null });
@@ -328,7 +337,7 @@ export class ClientSession {
     if (this.#phase === 'receiving') this.#tendReceiving(now);
     if (this.#phase === 'parting') this.#tendParting(now);
     const isWaiting = this.#phase === 'discovering' || this.#phase === 'receiving';
-    if (isWaiting && now - this.#lastHeardMs >= this.#config.giveUpMs) this.#giveUp();
+    if (isWaiting && this.#failure === null && this.#patience.isOver(now)) this.#giveUp();
   }
 
   #giveUp(): void {
@@ -350,44 +359,45 @@ export class ClientSession {
       this.#phase = 'proven';
       return;
     }
-    const quietSinceMs = Math.max(this.#lastHeardMs, this.#lastAskedMs);
-    if (now - quietSinceMs >= this.#config.timeoutMs) {
+    if (this.#patience.isQuiet(now) && receiver.isWaiting) {
       this.#events.push({ type: 'quiet', missingChunks: receiver.progress().missingChunks });
       receiver.askAgain(now);
-      this.#rediscoverMs = now;
     }
-    if (now >= this.#rediscoverMs) {
-      this.#lastAskedMs = now;
-      this.#rediscoverMs = Number.POSITIVE_INFINITY;
+    if (this.#patience.takeRediscovery(now)) {
       const request = this.#newDiscovery(now).pollRequest(now)!;
-      this.#outgoing.push({ bytes: request, to: this.#server });
+      // A server that never sent anything may be gone for good, and another one here.
+      this.#outgoing.push({ bytes: request, to: receiver.hasHeard ? this.#server : null });
     }
   }
 
   /** The copy is proven and safe on the target: tell the server and part. */
   part(now: number): void {
-    this.#partingState = ClientState.done;
     this.#phase = 'parting';
-    this.#partingDueMs = now;
+    this.#parting = new Parting(now);
   }
 
   /** The client ends without a copy: tell the server once. */
   leave(now: number): void {
-    if (this.#receiver === null || this.#server === null || this.#phase === 'finished') return;
-    const state = this.#failure === null ? ClientState.leaving : ClientState.failed;
-    const bytes = encodeReport(this.#receiver.report(now, state));
-    this.#outgoing.push({ bytes, to: this.#server });
+    if (this.#server === null || this.#phase === 'finished') return;
+    const state = this.failure === null ? ClientState.leaving : ClientState.failed;
+    const report = this.#receiver?.report(now, state) ?? this.#emptyReport(state);
+    this.#outgoing.push({ bytes: encodeReport(report), to: this.#server });
+  }
+
+  #emptyReport(state: ClientStateId): Report {
+    const { session, position } = this.#description!;
+    const { client } = this.#config;
+    const nothing = { missingChunks: 0, provenChunks: 0, packetsReceived: 0 };
+    return { session, client, position, state, clockUs: 0, receiveBufferBytes: 0, ...nothing };
   }
 
   #tendParting(now: number): void {
-    if (now < this.#partingDueMs) return;
-    if (this.#partingReports++ >= MOST_PARTING_REPORTS) {
-      this.#phase = 'finished';
-      return;
+    const parting = this.#parting!;
+    if (parting.take(now)) {
+      const bytes = encodeReport(this.#receiver!.report(now, ClientState.done));
+      this.#outgoing.push({ bytes, to: this.#server });
     }
-    this.#partingDueMs = now + PARTING_INTERVAL_MS;
-    const bytes = encodeReport(this.#receiver!.report(now, this.#partingState));
-    this.#outgoing.push({ bytes, to: this.#server });
+    if (parting.isOver) this.#phase = 'finished';
   }
 
   pollTransmit(): ClientTransmit | null {
@@ -399,16 +409,13 @@ export class ClientSession {
 
   /** When `handleTimeout` has something to do, in ms on the caller's clock. */
   nextDeadline(): number {
-    const giveUpMs = this.#lastHeardMs + this.#config.giveUpMs;
     switch (this.#phase) {
       case 'discovering':
-        return Math.min(giveUpMs, this.#discovery.dueMs);
-      case 'receiving': {
-        const quietMs = Math.max(this.#lastHeardMs, this.#lastAskedMs) + this.#config.timeoutMs;
-        return Math.min(giveUpMs, quietMs, this.#rediscoverMs, this.#receiver!.dueMs);
-      }
+        return Math.min(this.#patience.giveUpDueMs, this.#discovery.dueMs);
+      case 'receiving':
+        return Math.min(this.#patience.dueMs, this.#receiver!.dueMs);
       case 'parting':
-        return this.#partingDueMs;
+        return this.#parting!.dueMs;
       default:
         return Number.POSITIVE_INFINITY;
     }
@@ -424,48 +431,9 @@ export class ClientSession {
   progress(): ClientProgress {
     const progress = this.#receiver?.progress() ?? emptyProgress();
     progress.packetsBad += this.#packetsBad;
-    if (this.#failure !== null) progress.state = 'failed';
+    if (this.failure !== null) progress.state = 'failed';
     else if (this.#phase === 'proven') progress.state = 'syncing';
     else if (this.#phase === 'parting' || this.#phase === 'finished') progress.state = 'done';
     return progress;
   }
-}
-
-/** Whether the numbers of a description can be worked with. */
-function isUsable(description: ImageDescription): boolean {
-  const { imageSize, chunkSize, blockSize } = description;
-  return (
-    Geometry.parse(imageSize, chunkSize) !== null &&
-    blockSize >= 16 &&
-    Math.ceil(chunkSize / blockSize) <= 65_535
-  );
-}
-
-function summaryOf(description: ImageDescription): ImageSummary {
-  return {
-    session: description.session.toString(16).padStart(16, '0'),
-    name: description.name,
-    sizeBytes: description.imageSize,
-    chunkSizeBytes: description.chunkSize,
-    chunkCount: Math.ceil(description.imageSize / description.chunkSize),
-    blockSizeBytes: description.blockSize,
-    mapId: description.mapId?.toString('hex') ?? null,
-  };
-}
-
-function emptyProgress(): ClientProgress {
-  return {
-    state: 'discovering',
-    sizeBytes: 0,
-    writtenBytes: 0,
-    provenBytes: 0,
-    missingChunks: 0,
-    chunkCount: 0,
-    wireBytes: 0,
-    blocksReceived: 0,
-    blocksDuplicate: 0,
-    packetsLost: 0,
-    packetsBad: 0,
-    blockRequestsSent: 0,
-  };
 }

@@ -52,6 +52,11 @@ export class BlockMap {
     return this.#page(page)?.bytes ?? null;
   }
 
+  /** A page with its digest, or null when its chunks are all zero. */
+  finishedPage(page: number): FinishedPage | null {
+    return this.#page(page);
+  }
+
   isZero(chunk: number): boolean {
     return !(this.#pageOf(chunk)?.page.isData(chunk % CHUNKS_PER_PAGE) ?? false);
   }
@@ -146,6 +151,21 @@ export class BlockMapBuilder {
     for (let page = 0; page < geometry.pageCount; page += 1) {
       this.#unknownInPage[page] = geometry.chunksInPage(page);
     }
+  }
+
+  /** One that has nothing to learn: the map was made before. */
+  static of(map: BlockMap, digest: Digest): BlockMapBuilder {
+    const builder = new BlockMapBuilder(map.geometry, digest);
+    const { chunkCount, pageCount } = map.geometry;
+    builder.#known.setRange(0, chunkCount);
+    builder.#unknownInPage.fill(0);
+    for (let page = 0; page < pageCount; page += 1)
+      builder.#finished[page] = map.finishedPage(page);
+    for (let chunk = 0; chunk < chunkCount; chunk += 1) {
+      if (!map.isZero(chunk)) builder.#data.set(chunk);
+    }
+    builder.#map = map;
+    return builder;
   }
 
   /** How many chunks are known. */

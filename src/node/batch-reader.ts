@@ -2,14 +2,12 @@
  * Reads many datagrams with one system call (`recvmmsg`) into memory that is allocated once.
  * The kernel's structures are laid out by hand, for 64-bit little-endian Linux.
  */
-import type { PacketsHandler } from './group-socket.js';
+import type { PacketsHandler } from './group-receiver.js';
 import type { Native } from './native.js';
 
-const BATCH = 32;
+const BATCH = 64;
 /** A coalesced train, or the largest datagram. */
 const SLOT_BYTES = 65_536;
-/** Batches per event: the loop must get its turn for what else happens. */
-const MOST_BATCHES = 4;
 const MSG_DONTWAIT = 0x40;
 const MMSGHDR_BYTES = 64;
 const MSG_LEN_OFFSET = 56;
@@ -47,21 +45,18 @@ export class BatchReader {
     }
   }
 
-  /** Hands over what is waiting in the socket. */
-  drain(onPackets: PacketsHandler): void {
-    for (let batch = 0; batch < MOST_BATCHES; batch++) {
-      for (let i = 0; i < BATCH; i++) {
-        this.#headers.writeUInt32LE(NAME_BYTES, i * MMSGHDR_BYTES + 8);
-      }
-      const count = this.#native.recvmmsg(this.#fd, this.#headersAddress, BATCH, MSG_DONTWAIT);
-      if (count <= 0) return;
-      for (let i = 0; i < count; i++) {
-        const length = this.#headers.readUInt32LE(i * MMSGHDR_BYTES + MSG_LEN_OFFSET);
-        const start = i * SLOT_BYTES;
-        onPackets(this.#data, start, start + length, this.#addressAt(i * NAME_BYTES));
-      }
-      if (count < BATCH) return;
+  /** Hands over one batch of what is waiting in the socket. @returns whether there may be more */
+  read(onPackets: PacketsHandler): { count: number; mayHaveMore: boolean } {
+    for (let i = 0; i < BATCH; i++) {
+      this.#headers.writeUInt32LE(NAME_BYTES, i * MMSGHDR_BYTES + 8);
     }
+    const count = this.#native.recvmmsg(this.#fd, this.#headersAddress, BATCH, MSG_DONTWAIT);
+    for (let i = 0; i < count; i++) {
+      const length = this.#headers.readUInt32LE(i * MMSGHDR_BYTES + MSG_LEN_OFFSET);
+      const start = i * SLOT_BYTES;
+      onPackets(this.#data, start, start + length, this.#addressAt(i * NAME_BYTES));
+    }
+    return { count: Math.max(count, 0), mayHaveMore: count === BATCH };
   }
 
   #addressAt(offset: number): string {

@@ -9,6 +9,10 @@ export type ChunkJob =
       /** Place in the shared memory; -1 when only the digest is wanted. */
       memoryOffset: number;
       wantsDigest: boolean;
+      /** Of compression, 1 to 19; 0 for none. */
+      level: number;
+      /** The chunk was sent compressed at this level before, and must come out the same. */
+      isRepeat: boolean;
     }
   | {
       op: 'store';
@@ -20,7 +24,18 @@ export type ChunkJob =
       encoding: 0 | 1;
       expected: Uint8Array | null;
     }
-  | { op: 'zeros'; fd: number; offsetBytes: number; lengthBytes: number };
+  | { op: 'zeros'; fd: number; offsetBytes: number; lengthBytes: number }
+  | {
+      /** What does the target hold there? */
+      op: 'check';
+      fd: number;
+      offsetBytes: number;
+      lengthBytes: number;
+      /** The descriptor passes the system's cache by, and wants memory and places aligned. */
+      isDirect: boolean;
+      /** Only whether all is zeros is of interest. */
+      wantsDigest: boolean;
+    };
 
 export type ChunkResult =
   | {
@@ -33,4 +48,6 @@ export type ChunkResult =
   | { kind: 'zero' }
   | { kind: 'stored'; digest: Uint8Array }
   | { kind: 'refused' }
+  /** What a check found: null for zeros; an empty digest where none was wanted. */
+  | { kind: 'found'; digest: Uint8Array | null }
   | { kind: 'failed'; code: string; reason: string };

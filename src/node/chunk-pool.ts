@@ -27,15 +27,15 @@ export class ChunkPool {
   #isDispatchQueued = false;
   #isClosed = false;
 
-  constructor(slotCount: number, slotBytes: number) {
+  /** @param most workers; by default one core is left to the thread that serves the network */
+  constructor(slotCount: number, slotBytes: number, most = availableParallelism() - 1) {
     const memory = new SharedArrayBuffer(slotCount * slotBytes);
     const bytes = loadNative()?.unshared(memory) ?? Buffer.from(memory);
     this.#slotBytes = slotBytes;
     this.slots = Array.from({ length: slotCount }, (_, slot) =>
       bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes),
     );
-    // One core is left to the thread that serves the network.
-    const count = Math.max(1, Math.min(MOST_WORKERS, availableParallelism() - 1));
+    const count = Math.max(1, Math.min(MOST_WORKERS, most));
     for (let i = 0; i < count; i++) {
       const worker = new Worker(new URL('./chunk-worker.js', import.meta.url), {
         workerData: { memory },

@@ -5,11 +5,19 @@
 import { createHash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { Encoding } from '../protocol/block.js';
+import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
+import { look } from './chunk-look.js';
+import { loadZstd } from './zstd.js';
 
+const NO_ZSTD =
+  'the image comes compressed, and zstd is missing here; install multiclient again, or start multiserver with --compress off';
 const ZEROS = Buffer.alloc(1024 * 1024);
 const shared = Buffer.from((workerData as { memory: SharedArrayBuffer }).memory);
-/** For chunks that nobody else needs to see. */
+const zstd = await loadZstd();
+const encoder = zstd === null ? null : new ChunkEncoder(zstd);
+/** For chunks that nobody else needs to see, and for chunks unpacked. */
 let scratch = Buffer.alloc(0);
 
 function isZero(bytes: Buffer): boolean {
@@ -38,34 +46,52 @@ function writeFully(fd: number, bytes: Buffer, offsetBytes: number): void {
 }
 
 function slot(offset: number, length: number): Buffer {
-  if (offset >= 0) return shared.subarray(offset, offset + length);
+  return offset >= 0 ? shared.subarray(offset, offset + length) : scratchOf(length);
+}
+
+function scratchOf(length: number): Buffer {
   if (scratch.length < length) scratch = Buffer.alloc(length);
   return scratch.subarray(0, length);
 }
 
+function read(job: ChunkJob & { op: 'read' }): ChunkResult {
+  const bytes = slot(job.memoryOffset, job.lengthBytes);
+  readFully(job.fd, bytes, job.offsetBytes);
+  if (isZero(bytes)) return { kind: 'zero' };
+  const digest = job.wantsDigest ? digestOf(bytes) : null;
+  if (job.level === 0 || encoder === null) {
+    const encodedLength = bytes.length;
+    const encoding = Encoding.raw;
+    return { kind: 'data', digest, encodedLength, encoding, variant: 0 };
+  }
+  return { kind: 'data', digest, ...encoder.encode(bytes, job.level, job.isRepeat) };
+}
+
+/** What came from the network is proven before it is written, as far as a digest is known. */
+function store(job: ChunkJob & { op: 'store' }): ChunkResult {
+  const encoded = slot(job.memoryOffset, job.encodedLength);
+  let bytes = encoded;
+  if (job.encoding === Encoding.zstd) {
+    if (zstd === null) return { kind: 'failed', code: 'NO_ZSTD', reason: NO_ZSTD };
+    bytes = scratchOf(job.lengthBytes);
+    if (!zstd.decompress(encoded, bytes)) return { kind: 'refused' };
+  }
+  const digest = digestOf(bytes);
+  if (job.expected !== null && Buffer.compare(digest, job.expected) !== 0) {
+    return { kind: 'refused' };
+  }
+  writeFully(job.fd, bytes, job.offsetBytes);
+  return { kind: 'stored', digest };
+}
+
 function run(job: ChunkJob): ChunkResult {
   switch (job.op) {
-    case 'read': {
-      const bytes = slot(job.memoryOffset, job.lengthBytes);
-      readFully(job.fd, bytes, job.offsetBytes);
-      if (isZero(bytes)) return { kind: 'zero' };
-      return {
-        kind: 'data',
-        digest: job.wantsDigest ? digestOf(bytes) : null,
-        encodedLength: bytes.length,
-        encoding: 0,
-        variant: 0,
-      };
-    }
-    case 'store': {
-      const bytes = slot(job.memoryOffset, job.lengthBytes);
-      const digest = digestOf(bytes);
-      if (job.expected !== null && Buffer.compare(digest, job.expected) !== 0) {
-        return { kind: 'refused' };
-      }
-      writeFully(job.fd, bytes, job.offsetBytes);
-      return { kind: 'stored', digest };
-    }
+    case 'read':
+      return read(job);
+    case 'store':
+      return store(job);
+    case 'check':
+      return { kind: 'found', digest: look(job) };
     case 'zeros': {
       const end = job.offsetBytes + job.lengthBytes;
       for (let at = job.offsetBytes; at < end; at += ZEROS.length) {

@@ -11,6 +11,7 @@ export interface Native {
   bind(fd: number, address: Uint8Array, length: number): number;
   close(fd: number): number;
   setOption(fd: number, level: number, name: number, value: number): boolean;
+  setOptionBytes(fd: number, level: number, name: number, value: Uint8Array): boolean;
   getOption(fd: number, level: number, name: number): number | null;
   /** @returns datagrams received, or -1 */
   recvmmsg(fd: number, messages: bigint, count: number, flags: number): number;
@@ -23,7 +24,22 @@ export interface Native {
   unshared(memory: SharedArrayBuffer): Buffer;
   /** Reserves space for a whole file. @returns 0, or the system's error number */
   allocate(fd: number, lengthBytes: number): number;
+  /** First data of a file at or after an offset; -1 when there is none, null when unknown. */
+  seekData(fd: number, offsetBytes: number): number | null;
+  /** First hole of a file at or after an offset; its end counts as one. Null when unknown. */
+  seekHole(fd: number, offsetBytes: number): number | null;
+  /**
+   * Takes a lock that ends with the descriptor (flock), without waiting.
+   * @returns false when another program's lock forbids it
+   */
+  lock(fd: number, isExclusive: boolean): boolean;
+  /** Lets go of what the system keeps in memory of a synced file. */
+  dropCache(fd: number): void;
 }
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = 6;
 
 let loaded: Native | null | undefined;
 
@@ -51,17 +67,43 @@ function load(): Native | null {
     const recvmmsg = libc.func(
       'int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)',
     );
+    const flock = libc.func('int flock(int fd, int operation)');
+    const posixFadvise = libc.func(
+      'int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)',
+    );
+    const lseek = libc.func('int64_t lseek(int fd, int64_t offset, int whence)');
     const posixFallocate = libc.func('int posix_fallocate(int fd, int64_t offset, int64_t length)');
     return {
       socket: libc.func('int socket(int domain, int type, int protocol)'),
       bind: libc.func('int bind(int fd, const uint8_t *address, uint32_t length)'),
       close: libc.func('int close(int fd)'),
       allocate: (fd, lengthBytes) => posixFallocate(fd, 0, lengthBytes),
+      lock(fd, isExclusive) {
+        const EWOULDBLOCK = 11;
+        const LOCK_NB = 4;
+        // Where the file system knows no locks, there is nothing to be told.
+        return flock(fd, (isExclusive ? 2 : 1) | LOCK_NB) === 0 || koffi.errno() !== EWOULDBLOCK;
+      },
+      dropCache(fd) {
+        const POSIX_FADV_DONTNEED = 4;
+        posixFadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+      },
+      seekData(fd, offsetBytes) {
+        const found = Number(lseek(fd, offsetBytes, SEEK_DATA));
+        if (found >= 0) return found;
+        return koffi.errno() === ENXIO ? -1 : null;
+      },
+      seekHole(fd, offsetBytes) {
+        const found = Number(lseek(fd, offsetBytes, SEEK_HOLE));
+        return found >= 0 ? found : null;
+      },
       setOption(fd, level, name, value) {
         const bytes = Buffer.alloc(4);
         bytes.writeInt32LE(value);
         return setsockopt(fd, level, name, bytes, 4) === 0;
       },
+      setOptionBytes: (fd, level, name, value) =>
+        setsockopt(fd, level, name, value, value.length) === 0,
       getOption(fd, level, name) {
         const bytes = Buffer.alloc(4);
         const length = [4];

@@ -17,6 +17,8 @@ export interface NetworkOptions {
 export interface ServerOptions extends NetworkOptions {
   /** The image: a file or a block device. */
   file: string;
+  /** Serve a compressed image as it is, instead of what it contains. */
+  asIs: boolean;
   serverPort: number;
   /** Pause between packets, for debugging; 0 for none. */
   delayMs: number;
@@ -26,6 +28,8 @@ export interface ServerOptions extends NetworkOptions {
   exitAfter: number | undefined;
   /** What to do about clients far slower than the others. */
   slowClients: 'leave' | 'wait';
+  /** Level of compression, 1 to 19; auto for what cores and network allow. */
+  compression: 'auto' | 'off' | number;
   /** Keep and use `FILE.blockmap`. */
   cache: boolean;
   /** Make the block map and leave. */
@@ -49,4 +53,14 @@ export interface ClientOptions extends NetworkOptions {
   /** Fail after this long without a word from the server; undefined to wait for ever. */
   giveUpMs: number | undefined;
   force: boolean;
+  /** Use what the target holds already, and ask only for what differs. */
+  resume: boolean;
+  /** Compare the target with the image; write nothing. */
+  check: boolean;
+  /** Read the copy back from the disk before it counts as done. */
+  verify: boolean;
+  /** Say what would be done; write nothing. */
+  dryRun: boolean;
+  /** Start anew when the server serves another image. */
+  follow: boolean;
 }

@@ -2,10 +2,14 @@
 import type { BlockMapBuilder } from '../image/block-map.js';
 import type { ChunkResult } from './chunk-jobs.js';
 import type { ChunkPool } from './chunk-pool.js';
+import { now } from './clock.js';
+import { type ExtentFinder, HoleSearch } from './holes.js';
 
 export interface PreparationEvents {
   onComplete: () => void;
   onUnreadable: (chunk: number, reason: string) => void;
+  /** A chunk is not what it was. @param what a clause */
+  onChanged: (what: string) => void;
 }
 
 export class Preparation {
@@ -13,21 +17,51 @@ export class Preparation {
   readonly #pool: ChunkPool;
   readonly #fd: number;
   readonly #events: PreparationEvents;
+  readonly #holes: HoleSearch | null;
   #next = 0;
   #running = 0;
   #isComplete = false;
+  #isStopped = false;
 
-  constructor(map: BlockMapBuilder, pool: ChunkPool, fd: number, events: PreparationEvents) {
+  /** @param extents null where holes have to be read to be found */
+  constructor(
+    map: BlockMapBuilder,
+    pool: ChunkPool,
+    fd: number,
+    extents: ExtentFinder | null,
+    events: PreparationEvents,
+  ) {
     this.#map = map;
     this.#pool = pool;
     this.#fd = fd;
+    this.#holes = extents === null ? null : new HoleSearch(map, extents);
     this.#events = events;
   }
 
+  /**
+   * Looks for holes, for a few milliseconds at once: they are known before clients ask, unless
+   * there are very many. Then reads what is left.
+   */
+  begin(): void {
+    if (this.#isStopped) return;
+    const isSearched = this.#holes?.advance(now) ?? true;
+    if (!isSearched) {
+      setImmediate(() => this.begin());
+      return;
+    }
+    this.#checkComplete();
+    this.#advance();
+  }
+
+  /** Begins nothing more. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /** Keeps the pool's patient queue filled. */
-  advance(): void {
+  #advance(): void {
     const { geometry } = this.#map;
-    while (this.#running < this.#pool.workerCount) {
+    while (this.#running < this.#pool.workerCount && !this.#isStopped) {
       const chunk = this.#map.nextUnknown(this.#next);
       if (chunk < 0) break;
       this.#next = chunk + 1;
@@ -40,11 +74,13 @@ export class Preparation {
           lengthBytes: geometry.chunkLength(chunk),
           memoryOffset: -1,
           wantsDigest: true,
+          level: 0,
+          isRepeat: false,
         },
         (result) => {
           this.#running--;
           this.learn(chunk, result);
-          this.advance();
+          this.#advance();
         },
       );
     }
@@ -52,15 +88,26 @@ export class Preparation {
 
   /** Takes what was found out about a chunk, here or by reading it for the network. */
   learn(chunk: number, result: ChunkResult): void {
-    if (result.kind === 'zero') this.#map.setZero(chunk);
-    else if (result.kind === 'data' && result.digest !== null) {
-      this.#map.setData(chunk, result.digest);
-    } else if (result.kind === 'failed') {
+    if (result.kind === 'failed') {
       this.#events.onUnreadable(chunk, result.reason);
+    } else if (!this.#agrees(chunk, result)) {
+      const offsetBytes = this.#map.geometry.chunkOffset(chunk);
+      this.#events.onChanged(`has changed, at byte ${offsetBytes} or after it,`);
     }
-    if (this.#map.isComplete && !this.#isComplete) {
-      this.#isComplete = true;
-      this.#events.onComplete();
-    }
+    this.#checkComplete();
+  }
+
+  /** Whether what was read is what the map has, or is new to it. */
+  #agrees(chunk: number, result: ChunkResult): boolean {
+    if (result.kind === 'zero') return this.#map.setZero(chunk);
+    if (result.kind !== 'data') return true;
+    if (result.digest !== null) return this.#map.setData(chunk, result.digest);
+    return !this.#map.isZero(chunk);
+  }
+
+  #checkComplete(): void {
+    if (!this.#map.isComplete || this.#isComplete) return;
+    this.#isComplete = true;
+    this.#events.onComplete();
   }
 }

@@ -1,57 +1,66 @@
 /** Runs a client: sockets, disk, threads and clock around the receiving machine. */
 import { createHash, randomBytes } from 'node:crypto';
-import dgram from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import type dgram from 'node:dgram';
 import { hostname } from 'node:os';
 import createDebug from 'debug';
 import type { ClientEvent } from '../client/events.js';
-import type { StoreOrder } from '../client/receiver.js';
 import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
-import { ChunkPool } from './chunk-pool.js';
+import { ClientDisk } from './client-disk.js';
 import { now } from './clock.js';
-import { type GroupReceiver, openGroupReceiver } from './group-socket.js';
+import { type GroupReceiver, openGroupReceiver } from './group-receiver.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './network-interface.js';
 import type { ClientOptions } from './options.js';
-import { TargetFile, targetFailure } from './target.js';
+import { openRequestSocket } from './request-socket.js';
+import { PacketStash } from './stash.js';
+import type { TargetOptions } from './target.js';
+import { planTarget, type TargetPlan } from './target-plan.js';
 
 const debug = createDebug('multiclient:run');
 
-const CHUNK_MEMORY_BYTES = 32 * 1024 * 1024;
-const LEAST_SLOTS = 16;
 const PROGRESS_MS = 200;
-/** Packets kept while all chunk memory waits for the disk. */
-const MOST_STASH_BYTES = 24 * 1024 * 1024;
 
 export async function runClient(
   options: ClientOptions,
   observe: (event: ClientEvent) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  signal.throwIfAborted();
-  const client = new Client(options, observe, chooseInterface(options.interface, options.group));
-  try {
-    await client.open();
-    await client.run(signal);
-  } finally {
-    await client.close();
+  for (;;) {
+    signal.throwIfAborted();
+    const client = new Client(options, observe, chooseInterface(options.interface, options.group));
+    try {
+      await client.open();
+      await client.run(signal);
+      return;
+    } catch (error) {
+      if (!options.follow || !isFollowed(error)) throw error;
+      observe({ type: 'notice', text: `${error.message}; starting anew` });
+    } finally {
+      await client.close();
+    }
   }
+}
+
+/** With `--follow`, these end a copy but not the run: another image is there, or will be. */
+function isFollowed(error: unknown): error is Failure {
+  return (
+    error instanceof Failure && (error.code === 'OTHER_IMAGE' || error.code === 'SOURCE_CHANGED')
+  );
 }
 
 class Client {
   readonly #options: ClientOptions;
   readonly #observe: (event: ClientEvent) => void;
   readonly #chosen: ChosenInterface;
-  readonly #socket: dgram.Socket;
   readonly #session: ClientSession;
   readonly #startedMs = now();
-  readonly #stash: { bytes: Buffer; isFromServer: boolean }[] = [];
-  #stashBytes = 0;
-  #group!: GroupReceiver;
-  #pool: ChunkPool | null = null;
-  #target: TargetFile | null = null;
+  readonly #stash = new PacketStash();
+  #socket: dgram.Socket | null = null;
+  #group: GroupReceiver | null = null;
+  #disk: ClientDisk | null = null;
   #isOpening = false;
   #isFinishing = false;
+  #isEnded = false;
   #isTendQueued = false;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
@@ -66,7 +75,6 @@ class Client {
     this.#options = options;
     this.#observe = observe;
     this.#chosen = chosen;
-    this.#socket = dgram.createSocket({ type: isIPv6(options.group) ? 'udp6' : 'udp4' });
     this.#session = new ClientSession(
       {
         client: randomBytes(8).readBigUInt64BE(),
@@ -85,47 +93,18 @@ class Client {
 
   async open(): Promise<void> {
     const { group, port, ttl, offload } = this.#options;
-    this.#group = await openGroupReceiver(
+    const receiver = await openGroupReceiver(
       { group, port, chosen: this.#chosen, ttl, offload },
-      (bytes, start, end, address) => this.#takeGroup(bytes, start, end, address),
-      () => this.#tend(),
+      {
+        onPackets: (bytes, start, end, address) => this.#takeGroup(bytes, start, end, address),
+        onBatch: () => this.#tend(),
+        canTake: () => this.#stash.isEmpty && !this.#session.isExhausted,
+      },
     );
-    await this.#bind();
-    this.#observe({
-      type: 'listening',
-      group,
-      port,
-      interface: this.#chosen.label,
-      transport: this.#group.transport,
-    });
-  }
-
-  /** Binds the socket of requests, at a random port unless one was asked for. */
-  async #bind(): Promise<void> {
-    const { fromPort, ttl } = this.#options;
-    for (let tries = 0; ; tries++) {
-      const port = fromPort ?? 32_767 + Math.floor(Math.random() * 32_769);
-      try {
-        await new Promise<void>((resolve, reject) => {
-          this.#socket.once('error', reject);
-          this.#socket.bind({ port, exclusive: true }, resolve);
-        });
-        break;
-      } catch {
-        if (fromPort === undefined && tries < 20) continue;
-        throw new Failure(
-          'network',
-          'PORT_TAKEN',
-          `UDP port ${port} is in use; choose another with -f, or leave -f out`,
-        );
-      }
-    }
-    this.#socket.removeAllListeners('error');
-    this.#socket.on('error', (error) => debug('request socket: %s', error.message));
-    if (this.#chosen.multicastAddress !== undefined) {
-      this.#socket.setMulticastInterface(this.#chosen.multicastAddress);
-    }
-    this.#socket.setMulticastTTL(ttl);
+    this.#group = receiver;
+    this.#socket = await openRequestSocket(this.#options, this.#chosen);
+    const { transport } = receiver;
+    this.#observe({ type: 'listening', group, port, interface: this.#chosen.label, transport });
   }
 
   run(signal: AbortSignal): Promise<void> {
@@ -133,7 +112,7 @@ class Client {
       this.#settle = { resolve, reject };
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
-      this.#socket.on('message', (bytes, { address, port }) => {
+      this.#socket!.on('message', (bytes, { address, port }) => {
         this.#session.handleUnicast(bytes, address, port, now());
         this.#tend();
       });
@@ -143,21 +122,19 @@ class Client {
   }
 
   #takeGroup(bytes: Buffer, start: number, end: number, address: string): void {
+    if (this.#isEnded) return;
     const isFromServer = isSameAddress(address, this.#session.serverAddress);
-    if (this.#stash.length === 0 && !this.#session.isExhausted) {
+    if (this.#stash.isEmpty && !this.#session.isExhausted) {
       this.#session.handleGroup(bytes, start, end, isFromServer, now());
-      return;
+    } else {
+      this.#stash.keep(bytes, start, end, isFromServer);
     }
-    if (this.#stashBytes + end - start > MOST_STASH_BYTES) return;
-    this.#stash.push({ bytes: Buffer.from(bytes.subarray(start, end)), isFromServer });
-    this.#stashBytes += end - start;
   }
 
   /** Memory came free: take what had to wait. */
   #takeStash(): void {
-    while (this.#stash.length > 0 && !this.#session.isExhausted) {
-      const { bytes, isFromServer } = this.#stash.shift()!;
-      this.#stashBytes -= bytes.length;
+    while (!this.#stash.isEmpty && !this.#session.isExhausted) {
+      const { bytes, isFromServer } = this.#stash.take();
       this.#session.handleGroup(bytes, 0, bytes.length, isFromServer, now());
     }
   }
@@ -174,10 +151,11 @@ class Client {
 
   /** Does whatever the machine has become ready to do. */
   #tend(): void {
+    if (this.#isEnded) return;
     const session = this.#session;
     const at = now();
     if (at >= session.nextDeadline()) session.handleTimeout(at);
-    this.#submitStores();
+    this.#submitOrders();
     for (let out = session.pollTransmit(); out !== null; out = session.pollTransmit()) {
       this.#send(out.bytes, out.to);
     }
@@ -186,13 +164,22 @@ class Client {
       if (event.type === 'server-found') this.#warnOfLargePackets(event.image.blockSizeBytes);
     }
     if (session.failure !== null) {
-      this.#settle.reject(session.failure);
+      this.#fail(session.failure);
       return;
     }
-    if (session.description !== null && !this.#isOpening) this.#openTarget();
-    if (session.isProven && !this.#isFinishing) this.#finish();
+    if (session.description !== null && !this.#isOpening) this.#begin();
+    if (session.isCompared) {
+      if (!this.#isFinishing) this.#endCheck();
+    } else if (session.isProven && !this.#isFinishing) {
+      this.#finish();
+    }
     if (session.isFinished) this.#succeed();
     else this.#schedule(at);
+  }
+
+  #fail(error: unknown): void {
+    this.#isEnded = true;
+    this.#settle.reject(error);
   }
 
   /** Packets longer than the interface's frames never arrive: say so before hours of silence. */
@@ -210,86 +197,151 @@ class Client {
     const { group, serverHost, serverPort } = this.#options;
     const port = to?.port ?? serverPort;
     const address = to?.address ?? serverHost ?? group;
-    this.#socket.send(bytes, port, address, (error) => {
+    this.#socket!.send(bytes, port, address, (error) => {
       if (error !== null) debug('request to %s: %s', address, error.message);
     });
   }
 
-  #submitStores(): void {
+  #submitOrders(): void {
     const session = this.#session;
     for (let order = session.pollStore(); order !== null; order = session.pollStore()) {
-      this.#store(order);
+      const stored = order;
+      this.#disk!.store(stored, (outcome) => {
+        session.handleStored(stored, outcome, now());
+        this.#takeStash();
+        this.#queueTend();
+      });
+    }
+    for (let order = session.pollCheck(); order !== null; order = session.pollCheck()) {
+      const checked = order;
+      this.#disk!.check(checked, (outcome) => {
+        session.handleChecked(checked, outcome, now());
+        this.#queueTend();
+      });
     }
   }
 
-  #store(order: StoreOrder): void {
-    const { offsetBytes, lengthBytes } = order;
-    const fd = this.#target!.fd;
-    const pool = this.#pool!;
-    const job =
-      order.kind === 'zeros'
-        ? ({ op: 'zeros', fd, offsetBytes, lengthBytes } as const)
-        : ({
-            op: 'store',
-            fd,
-            offsetBytes,
-            lengthBytes,
-            memoryOffset: pool.memoryOffsetOf(order.slot),
-            encodedLength: order.encodedLength,
-            encoding: order.encoding,
-            expected: order.expected,
-          } as const);
-    pool.submit(job, (result) => {
-      if (result.kind === 'failed') {
-        return this.#settle.reject(
-          targetFailure(this.#target!.path, { code: result.code, message: result.reason }),
-        );
-      }
-      if (result.kind !== 'stored' && result.kind !== 'refused') throw new Error(result.kind);
-      this.#session.handleStored(order, result, now());
-      this.#takeStash();
-      this.#queueTend();
-    });
-  }
-
-  #openTarget(): void {
+  /** A server is chosen: open the target, or say what would be done with it. */
+  #begin(): void {
     this.#isOpening = true;
     const { imageSize, chunkSize, name } = this.#session.description!;
-    const { output, sparse, force } = this.#options;
-    const slotCount = Math.max(LEAST_SLOTS, Math.ceil(CHUNK_MEMORY_BYTES / chunkSize));
-    this.#pool = new ChunkPool(slotCount, chunkSize);
-    TargetFile.open({ output, imageName: name, sizeBytes: imageSize, sparse, force })
-      .then((target) => {
-        this.#target = target;
-        const { path, kind, description, isBlank } = target;
-        this.#observe({ type: 'target', path, kind, description, resumed: false });
-        const { receiveBufferBytes } = this.#group;
-        this.#session.begin({ slots: this.#pool!.slots, isBlank, receiveBufferBytes }, now());
+    const { output, sparse, force, resume, check, verify } = this.#options;
+    const wanted = { output, imageName: name, sizeBytes: imageSize };
+    const options = { ...wanted, sparse, force, resume, check };
+    if (this.#options.dryRun) {
+      this.#endDryRun(options);
+      return;
+    }
+    ClientDisk.open(options, chunkSize, (failure) => this.#fail(failure))
+      .then(async (disk) => {
+        // The run may have ended while the target was opened.
+        if (this.#isEnded) {
+          await disk.close();
+          return;
+        }
+        this.#disk = disk;
+        const { plan, isBlank } = disk.target;
+        const { holdsEarlierData } = plan;
+        this.#tellTarget(plan, check ? 'check' : 'copy');
+        const { receiveBufferBytes } = this.#group!;
+        const { slots } = disk;
+        this.#session.begin(
+          {
+            slots,
+            isBlank,
+            receiveBufferBytes,
+            holdsEarlierData,
+            isCheckOnly: check,
+            willVerify: verify,
+          },
+          now(),
+        );
         this.#tend();
       })
-      .catch((error) => this.#settle.reject(error));
+      .catch((error) => this.#fail(error));
   }
 
-  #finish(): void {
+  #tellTarget(plan: TargetPlan, purpose: 'copy' | 'check' | 'dry-run'): void {
+    const { path, kind, description, holdsEarlierData: resumed } = plan;
+    this.#observe({ type: 'target', path, kind, description, resumed, purpose });
+  }
+
+  #endDryRun(options: TargetOptions): void {
+    try {
+      const plan = planTarget(options);
+      const { path, holdsEarlierData } = plan;
+      this.#tellTarget(plan, 'dry-run');
+      const deed = holdsEarlierData
+        ? 'what differs there would be brought up to date'
+        : 'all of it would be overwritten';
+      const text = `dry run: ${path} can take the image of ${options.sizeBytes} bytes; ${deed}; nothing was written`;
+      this.#observe({ type: 'notice', text });
+      this.#isEnded = true;
+      this.#settle.resolve();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Everything is compared: say what came of it. */
+  #endCheck(): void {
     this.#isFinishing = true;
-    this.#target!.finish()
-      .then(() => {
-        this.#target = null;
-        this.#session.part(now());
+    const session = this.#session;
+    this.#disk!.target.hasRightSize()
+      .then((hasRightSize) => {
+        const progress = session.progress();
+        const elapsedMs = now() - this.#startedMs;
+        this.#observe({ type: 'checked', mapId: session.mapId ?? '', progress, elapsedMs });
+        const { path } = this.#disk!.target;
+        if (progress.differingChunks > 0) {
+          const found = `${progress.differingChunks} of ${progress.chunkCount} chunks differ`;
+          const text = `${path} is not a copy of the image: ${found}; run again with --resume to mend it`;
+          throw new Failure('differs', 'DIFFERS', text);
+        }
+        if (!hasRightSize) {
+          const text = `${path} begins with the image but is longer; run again with --resume to mend it`;
+          throw new Failure('differs', 'DIFFERS', text);
+        }
+        session.part(now());
         this.#tend();
       })
-      .catch((error) => this.#settle.reject(error));
+      .catch((error) => this.#fail(error));
+  }
+
+  /** The copy is proven: sync it, read it back if asked to, and give it its name. */
+  #finish(): void {
+    this.#isFinishing = true;
+    this.#settleTarget().catch((error) => this.#fail(error));
+  }
+
+  async #settleTarget(): Promise<void> {
+    const disk = this.#disk!;
+    const session = this.#session;
+    if (this.#options.verify) {
+      await disk.target.sync();
+      const description = await disk.readBack(session.description!.chunkSize);
+      if (session.verify(now())) {
+        this.#observe({ type: 'notice', text: description });
+        this.#isFinishing = false;
+        this.#tend();
+        return;
+      }
+    }
+    await disk.target.finish();
+    session.part(now());
+    this.#tend();
   }
 
   #succeed(): void {
+    this.#isEnded = true;
     const progress = this.#session.progress();
-    const mapId = this.#session.mapId;
-    this.#observe({
-      type: 'proven',
-      sha256OfMap: mapId ?? '',
-      progress,
-      elapsedMs: now() - this.#startedMs,
-    });
+    const sha256OfMap = this.#session.mapId ?? '';
+    const elapsedMs = now() - this.#startedMs;
+    const { sizeBytes, wireBytes } = progress;
+    const ratio = wireBytes > 0 ? sizeBytes / wireBytes : null;
+    if (!this.#options.check) {
+      this.#observe({ type: 'proven', sha256OfMap, progress, elapsedMs, ratio });
+    }
     this.#settle.resolve();
   }
 
@@ -313,18 +365,19 @@ class Client {
   }
 
   async close(): Promise<void> {
+    this.#isEnded = true;
     clearTimeout(this.#timer);
     clearInterval(this.#progressTimer);
     this.#session.leave(now());
     const farewell = this.#session.pollTransmit();
-    if (farewell !== null && farewell.to !== null) {
+    const socket = this.#socket;
+    if (socket !== null && farewell !== null && farewell.to !== null) {
       const { address, port } = farewell.to;
-      await new Promise((resolve) => this.#socket.send(farewell.bytes, port, address, resolve));
+      await new Promise((resolve) => socket.send(farewell.bytes, port, address, resolve));
     }
     this.#group?.close();
-    this.#socket.close();
-    await this.#pool?.close();
-    await this.#target?.close();
+    socket?.close();
+    await this.#disk?.close();
   }
 }
 

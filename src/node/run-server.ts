@@ -5,18 +5,28 @@ import { closeSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import createDebug from 'debug';
 import { Failure } from '../failure.js';
-import { BlockMapBuilder } from '../image/block-map.js';
+import { type BlockMap, BlockMapBuilder } from '../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../image/geometry.js';
 import { NoticeCode } from '../protocol/from-server.js';
 import type { ServerEvent } from '../server/events.js';
-import { ServerSession } from '../server/session.js';
+import { type ReadOrder, ServerSession } from '../server/session.js';
 import { ChunkPool } from './chunk-pool.js';
+import { ChunkReader } from './chunk-reader.js';
 import { now } from './clock.js';
-import { type GroupSender, openGroupSender } from './group-socket.js';
+import { Compression } from './compression.js';
+import { type GroupSender, openGroupSender } from './group-sender.js';
+import { extentsOf } from './holes.js';
+import { linkBytesPerMs } from './link-speed.js';
+import { MapCache } from './map-cache.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './network-interface.js';
+import { openImage } from './open-image.js';
 import type { ServerOptions } from './options.js';
 import { Preparation } from './prepare.js';
-import { openSource, type Source } from './source.js';
+import { prepareImage } from './prepare-image.js';
+import type { Source } from './source.js';
+import { SourceWatch } from './source-watch.js';
+import { UnreadablePlaces } from './unreadable-places.js';
+import { loadZstd } from './zstd.js';
 
 const debug = createDebug('multiserver:run');
 
@@ -27,6 +37,9 @@ const PROGRESS_MS = 200;
 /** After the last client that was waited for: its farewell leaves, and reports that crossed are answered. */
 const LINGER_MS = 30;
 const PACKET_HEADER_BYTES = 28;
+/** A notice that ends everything is repeated, since any packet may be lost. */
+const LAST_NOTICES = 4;
+const LAST_NOTICE_INTERVAL_MS = 50;
 
 export async function runServer(
   options: ServerOptions,
@@ -34,7 +47,11 @@ export async function runServer(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
-  const source = openSource(options.file);
+  const source = await openImage(options.file, options.asIs, observe, signal);
+  if (options.prepareOnly) {
+    await prepareImage(source, observe, signal).finally(() => closeSync(source.fd));
+    return;
+  }
   const chosen = chooseInterface(options.interface, options.group);
   const server = new Server(options, observe, source, chosen);
   try {
@@ -56,13 +73,20 @@ class Server {
   readonly #pool: ChunkPool;
   readonly #socket: dgram.Socket;
   readonly #preparation: Preparation;
+  readonly #cache: MapCache | null;
+  readonly #isFromCache: boolean;
+  readonly #watch: SourceWatch;
+  readonly #unreadable: UnreadablePlaces;
   readonly #freeTrains: Buffer[] = [];
   readonly #startedMs = now();
+  #compression!: Compression;
+  #reader!: ChunkReader;
   #sender!: GroupSender;
   #session!: ServerSession;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #isPumpQueued = false;
+  #isClosed = false;
   #progressTimer: NodeJS.Timeout | undefined;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
 
@@ -79,12 +103,27 @@ class Server {
     this.#blockSize = blockSizeFor(options.mtu, chosen, options.group);
     const geometry = new Geometry(source.sizeBytes, chunkSizeFor(source.sizeBytes));
     const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
-    this.#map = new BlockMapBuilder(geometry, digest);
+    this.#cache = options.cache ? MapCache.of(source.path, source.fd, geometry) : null;
+    const kept = this.#cache?.load(geometry, digest) ?? null;
+    this.#isFromCache = kept !== null;
+    this.#map =
+      kept === null ? new BlockMapBuilder(geometry, digest) : BlockMapBuilder.of(kept, digest);
+    this.#watch = new SourceWatch(source.path, source.fd, (failure) =>
+      this.#sourceChanged(failure),
+    );
+    this.#unreadable = new UnreadablePlaces(geometry, ({ first, count, text, isNew }) => {
+      this.#session.notify(NoticeCode.unreadable, first, count, text);
+      if (isNew) this.#observe({ type: 'notice', text });
+      this.#queuePump();
+    });
     this.#pool = new ChunkPool(SLOT_COUNT, geometry.chunkSizeBytes);
     this.#socket = dgram.createSocket({ type: isIPv6(options.group) ? 'udp6' : 'udp4' });
-    this.#preparation = new Preparation(this.#map, this.#pool, source.fd, {
+    this.#preparation = new Preparation(this.#map, this.#pool, source.fd, extentsOf(source.fd), {
       onComplete: () => this.#mapComplete(),
-      onUnreadable: (chunk, reason) => this.#unreadable(chunk, reason),
+      onUnreadable: (chunk, reason) => {
+        if (this.#watch.isUnchanged()) this.#unreadable.failed(chunk, reason, now());
+      },
+      onChanged: (what) => this.#watch.changed(what),
     });
     for (let i = 0; i < TRAIN_BUFFERS; i++) {
       this.#freeTrains.push(Buffer.allocUnsafeSlow(TRAIN_BUFFER_BYTES));
@@ -94,6 +133,15 @@ class Server {
   async open(): Promise<void> {
     const { group, port, serverPort, ttl, offload } = this.#options;
     const chosen = this.#chosen;
+    const engine = (await loadZstd())?.kind ?? null;
+    const { chunkCount } = this.#map.geometry;
+    this.#compression = new Compression(
+      this.#options.compression,
+      engine,
+      chunkCount,
+      linkBytesPerMs(chosen.label),
+    );
+    this.#reader = new ChunkReader(this.#map, this.#pool, this.#source.fd, this.#compression);
     await this.#bind();
     this.#sender = await openGroupSender(
       { group, port, chosen, ttl, offload },
@@ -170,7 +218,7 @@ class Server {
         this.#queuePump();
       });
       this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
-      this.#preparation.advance();
+      this.#preparation.begin();
       this.#pump();
     });
   }
@@ -186,10 +234,11 @@ class Server {
   }
 
   #pump(): void {
+    if (this.#isClosed) return;
     const session = this.#session;
     let at = now();
     for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
-      this.#read(order.chunk, order.slot);
+      this.#read(order);
     }
     while (this.#freeTrains.length > 0) {
       const train = this.#freeTrains.at(-1)!;
@@ -207,31 +256,25 @@ class Server {
       at = now();
     }
     for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
-      this.#read(order.chunk, order.slot);
+      this.#read(order);
     }
     this.#tellEvents();
     this.#schedule(at);
   }
 
-  #read(chunk: number, slot: number): void {
-    const { geometry } = this.#map;
-    this.#pool.submit(
-      {
-        op: 'read',
-        fd: this.#source.fd,
-        offsetBytes: geometry.chunkOffset(chunk),
-        lengthBytes: geometry.chunkLength(chunk),
-        memoryOffset: this.#pool.memoryOffsetOf(slot),
-        wantsDigest: !this.#map.isKnown(chunk),
-      },
-      (result) => {
-        this.#preparation.learn(chunk, result);
-        if (result.kind === 'data' || result.kind === 'zero' || result.kind === 'failed') {
-          this.#session.handleRead(slot, result);
-        }
-        this.#queuePump();
-      },
-    );
+  #read(order: ReadOrder): void {
+    if (!this.#unreadable.mayTry(order.chunk, now())) {
+      this.#session.handleRead(order.slot, { kind: 'failed', reason: 'unreadable' });
+      return;
+    }
+    this.#reader.read(order, (result) => {
+      if (result.kind !== 'failed') this.#unreadable.recovered(order.chunk);
+      this.#preparation.learn(order.chunk, result);
+      if (result.kind === 'data' || result.kind === 'zero' || result.kind === 'failed') {
+        this.#session.handleRead(order.slot, result);
+      }
+      this.#queuePump();
+    });
   }
 
   #schedule(at: number): void {
@@ -249,6 +292,8 @@ class Server {
   }
 
   #tellEvents(): void {
+    const decided = this.#compression.pollEvent();
+    if (decided !== null) this.#observe(decided);
     for (const event of this.#session.pollEvents()) {
       this.#observe(event);
       if (event.type === 'client-done' && event.doneCount === this.#options.exitAfter) {
@@ -258,33 +303,62 @@ class Server {
   }
 
   #mapComplete(): void {
+    // A map of what was partly this and partly that image would be nobody's.
+    if (!this.#watch.isUnchanged()) return;
     const map = this.#map.finish();
     this.#session.setMap(map, now());
     this.#observe({
       type: 'prepared',
       mapId: map.id.toString('hex'),
       elapsedMs: now() - this.#startedMs,
-      fromCache: false,
+      fromCache: this.#isFromCache,
     });
+    if (!this.#isFromCache) this.#keepMap(map);
     this.#queuePump();
   }
 
-  #unreadable(chunk: number, reason: string): void {
-    const text = `chunk ${chunk} of the image cannot be read: ${reason}`;
-    this.#session.notify(NoticeCode.unreadable, chunk, 1, text);
-    this.#observe({ type: 'notice', text });
+  /** A map that cannot be kept is made anew next time; no more is lost. */
+  #keepMap(map: BlockMap): void {
+    const cache = this.#cache;
+    cache?.save(map).then((trouble) => {
+      if (trouble !== null) debug('%s is not kept: %s', cache.path, trouble);
+    });
+  }
+
+  /** What was sent may be part of this image or of that: nobody may go on. */
+  #sourceChanged(failure: Failure): void {
+    this.#preparation.stop();
+    let notices = 0;
+    const tell = (): void => {
+      if (notices++ === LAST_NOTICES) {
+        this.#settle?.reject(failure);
+        return;
+      }
+      this.#session?.notify(NoticeCode.sourceChanged, 0, 0, failure.message);
+      this.#queuePump();
+      setTimeout(tell, LAST_NOTICE_INTERVAL_MS);
+    };
+    tell();
   }
 
   #reportProgress(): void {
+    const { knownCount, geometry, isComplete } = this.#map;
+    if (!isComplete) this.#observe({ type: 'preparing', ratio: knownCount / geometry.chunkCount });
     this.#observe({ type: 'progress', progress: this.#session.progress(now()) });
   }
 
   #end(): void {
+    const progress = this.#session.progress(now());
+    const { wireBytes } = progress;
+    const imageBytes = this.#source.sizeBytes;
     this.#observe({
       type: 'ended',
-      progress: this.#session.progress(now()),
+      progress,
       doneCount: this.#session.doneCount,
       elapsedMs: now() - this.#startedMs,
+      imageBytes,
+      wireBytes,
+      ratio: wireBytes > 0 ? imageBytes / wireBytes : null,
     });
     this.#settle?.resolve();
   }
@@ -299,6 +373,10 @@ class Server {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#preparation.stop();
+    this.#watch.close();
+    this.#unreadable.close();
     clearTimeout(this.#timer);
     clearInterval(this.#progressTimer);
     await this.#sayGoodbye();

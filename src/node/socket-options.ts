@@ -1,8 +1,10 @@
 /** UDP sockets with options that Node alone does not set. Numbers are Linux's. */
 import dgram from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import type { Native } from './native.js';
+import type { ChosenInterface } from './network-interface.js';
+import { portTaken } from './udp-binding.js';
 
 export const SOL_UDP = 17;
 export const UDP_SEGMENT = 103;
@@ -11,28 +13,68 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
+const IPPROTO_IP = 0;
+const IP_ADD_MEMBERSHIP = 35;
+const IPPROTO_IPV6 = 41;
+const IPV6_JOIN_GROUP = 20;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 
-/** @returns the socket, and its descriptor where the C library made it (-1 where Node will) */
-export function createUdpSocket(
-  address: string,
-  native: Native | null,
-  { reuse }: { reuse: boolean },
-): { socket: dgram.Socket; fd: number } {
+/** A socket of Node's, which never looks addresses up: all of ours are numbers. */
+export function createUdpSocket(address: string, { reuse }: { reuse: boolean }): dgram.Socket {
   const isV6 = isIPv6(address);
-  const socket = dgram.createSocket({
+  return dgram.createSocket({
     type: isV6 ? 'udp6' : 'udp4',
     reuseAddr: reuse,
     lookup: (host, _options, callback) => callback(null, host, isV6 ? 6 : 4),
   });
-  let fd = -1;
-  if (native !== null) {
-    fd = native.socket(isV6 ? AF_INET6 : AF_INET, SOCK_DGRAM_CLOEXEC, 0);
-    if (fd >= 0 && reuse) native.setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+}
+
+/**
+ * A socket of the C library's, bound to `address`; several may share an address.
+ * @returns its descriptor
+ * @throws Failure when the port is taken
+ */
+export function openNativeSocket(native: Native, address: Buffer): number {
+  const family = address.readUInt16LE(0);
+  const fd = native.socket(family, SOCK_DGRAM_CLOEXEC, 0);
+  if (fd < 0) throw new Error('the system has no socket left');
+  native.setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (native.bind(fd, address, address.length) === 0) return fd;
+  native.close(fd);
+  throw portTaken(address.readUInt16BE(2));
+}
+
+/** Joins a multicast group on an interface. @returns whether it could be joined */
+export function joinGroup(
+  native: Native,
+  fd: number,
+  group: string,
+  chosen: ChosenInterface,
+): boolean {
+  const name = chosen.multicastAddress === undefined ? undefined : chosen.label;
+  if (isIPv6(group)) {
+    const request = Buffer.alloc(20);
+    ipv6Bytes(group).copy(request);
+    request.writeUInt32LE(interfaceIndexOf(name), 16);
+    return native.setOptionBytes(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, request);
   }
-  return { socket, fd };
+  const request = Buffer.alloc(12);
+  ipv4Bytes(group).copy(request);
+  if (chosen.multicastAddress !== undefined) ipv4Bytes(chosen.multicastAddress).copy(request, 4);
+  request.writeInt32LE(interfaceIndexOf(name), 8);
+  return native.setOptionBytes(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, request);
+}
+
+/** The kernel's number of an interface; 0 leaves the choice to it. */
+function interfaceIndexOf(name: string | undefined): number {
+  if (name === undefined) return 0;
+  try {
+    return Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8'));
+  } catch {
+    return 0;
+  }
 }
 
 /** A `sockaddr_in` or `sockaddr_in6`. @param scope interface name for link-local addresses */
@@ -41,16 +83,18 @@ export function socketAddress(address: string, port: number, scope?: string): Bu
     const bytes = Buffer.alloc(16);
     bytes.writeUInt16LE(AF_INET, 0);
     bytes.writeUInt16BE(port, 2);
-    Buffer.from(address.split('.').map(Number)).copy(bytes, 4);
+    ipv4Bytes(address).copy(bytes, 4);
     return bytes;
   }
   const bytes = Buffer.alloc(28);
   bytes.writeUInt16LE(AF_INET6, 0);
   bytes.writeUInt16BE(port, 2);
   ipv6Bytes(address).copy(bytes, 8);
-  bytes.writeUInt32LE(scope === undefined ? 0 : scopeIdOf(scope), 24);
+  bytes.writeUInt32LE(interfaceIndexOf(scope), 24);
   return bytes;
 }
+
+const ipv4Bytes = (address: string): Buffer => Buffer.from(address.split('.').map(Number));
 
 /** The 16 bytes of an IPv6 address in text. */
 function ipv6Bytes(address: string): Buffer {
@@ -66,27 +110,20 @@ function ipv6Bytes(address: string): Buffer {
   return bytes;
 }
 
-function scopeIdOf(name: string): number {
-  for (const entry of networkInterfaces()[name] ?? []) {
-    if (entry.family === 'IPv6' && entry.scopeid > 0) return entry.scopeid;
-  }
-  return 0;
-}
-
 /** Asks for a receive buffer as large as the system allows. @returns bytes granted */
-export function tryGrowReceiveBuffer(
-  socket: dgram.Socket,
-  fd: number,
-  native: Native | null,
-  wantedBytes: number,
-): number {
-  const isForced =
-    native !== null && fd >= 0 && native.setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, wantedBytes);
+export function tryGrowReceiveBuffer(socket: dgram.Socket, wantedBytes: number): number {
   try {
-    if (!isForced) socket.setRecvBufferSize(wantedBytes);
-    if (native !== null && fd >= 0) return native.getOption(fd, SOL_SOCKET, SO_RCVBUF) ?? 0;
+    socket.setRecvBufferSize(wantedBytes);
     return socket.getRecvBufferSize();
   } catch {
     return 0;
   }
+}
+
+/** As above; the superuser may go beyond the system's limit. */
+export function growNativeReceiveBuffer(native: Native, fd: number, wantedBytes: number): number {
+  if (!native.setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, wantedBytes)) {
+    native.setOption(fd, SOL_SOCKET, SO_RCVBUF, wantedBytes);
+  }
+  return native.getOption(fd, SOL_SOCKET, SO_RCVBUF) ?? 0;
 }

@@ -2,6 +2,7 @@
 import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Failure } from '../failure.js';
+import { loadNative } from './native.js';
 
 export interface Source {
   fd: number;
@@ -20,6 +21,8 @@ export function openSource(path: string): Source {
     throw cannotRead(path, error as NodeJS.ErrnoException);
   }
   try {
+    // Held while it is served, so that no client on this host takes it for its target.
+    if (loadNative()?.lock(fd, false) === false) throw isBeingWritten(path);
     const stats = fstatSync(fd, { bigint: true });
     if (stats.isDirectory()) {
       throw new Failure('source', 'NOT_AN_IMAGE', `${path} is a folder; name a file or a device`);
@@ -40,6 +43,11 @@ export function openSource(path: string): Source {
     closeSync(fd);
     throw error;
   }
+}
+
+function isBeingWritten(path: string): Failure {
+  const text = `${path} is being written by a multiclient on this host; wait until that is done`;
+  return new Failure('source', 'BUSY', text);
 }
 
 function cannotRead(path: string, error: NodeJS.ErrnoException): Failure {

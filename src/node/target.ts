@@ -1,117 +1,168 @@
 /**
- * Where a copy is written. A regular file grows as `NAME.part` and gets its name when it is
- * proven and synced; a block device is written in place.
+ * Where a copy is written. A regular file is `NAME.part` until it is proven and synced, and then
+ * gets its name; a block device is written in place.
  */
-import { constants, existsSync, statSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../failure.js';
+import { DIRECT_ALIGNMENT_BYTES } from './chunk-look.js';
 import { loadNative } from './native.js';
-import { deviceSizeBytes } from './source.js';
+import { targetFailure } from './target-failure.js';
+import type { TargetOptions } from './target-options.js';
+import { inUse, planTarget, type TargetPlan } from './target-plan.js';
 
-export interface TargetOptions {
-  /** What the operator named; undefined takes the image's name. */
-  output: string | undefined;
-  imageName: string;
-  sizeBytes: number;
-  sparse: boolean;
-  force: boolean;
+export { targetFailure } from './target-failure.js';
+export type { TargetOptions } from './target-options.js';
+export { safeName } from './target-plan.js';
+
+/** The system looks at a disk that was just closed, for a moment, under a lock of its own. */
+const LOCK_TRIES = 10;
+const LOCK_RETRY_MS = 200;
+
+/** How a copy is read back. */
+export interface ReadBack {
+  fd: number;
+  isDirect: boolean;
+  /** For people: what it proves. */
+  description: string;
 }
 
 export class TargetFile {
+  #direct: FileHandle | null = null;
+  #isClosed = false;
+
   private constructor(
-    readonly path: string,
-    readonly kind: 'file' | 'device',
-    /** Reads as zeros wherever nothing was written. */
-    readonly isBlank: boolean,
-    readonly description: string,
+    readonly plan: TargetPlan,
     private readonly handle: FileHandle,
+    private readonly options: TargetOptions,
   ) {}
 
   get fd(): number {
     return this.handle.fd;
   }
 
+  get path(): string {
+    return this.plan.path;
+  }
+
+  /** Reads as zeros wherever nothing was written. */
+  get isBlank(): boolean {
+    return this.plan.kind === 'file' && !this.plan.holdsEarlierData;
+  }
+
   /** @throws Failure when the target cannot take the image */
   static async open(options: TargetOptions): Promise<TargetFile> {
-    const path = options.output ?? safeName(options.imageName);
-    const stats = existsSync(path) ? statSync(path, { bigint: true }) : null;
-    if (stats?.isBlockDevice()) {
-      return TargetFile.#openDevice(path, deviceSizeBytes(stats), options);
-    }
-    if (stats !== null && !stats.isFile()) {
-      throw new Failure('target', 'NOT_A_TARGET', `${path} is neither a file nor a block device`);
-    }
-    if (stats !== null && options.output === undefined && !options.force) {
-      throw new Failure(
-        'target',
-        'EXISTS',
-        `${path} exists already; name another file with -o, or replace it with --force`,
-      );
-    }
-    return TargetFile.#openFile(path, options);
-  }
-
-  static async #openDevice(
-    path: string,
-    deviceBytes: number,
-    options: TargetOptions,
-  ): Promise<TargetFile> {
-    if (deviceBytes < options.sizeBytes) {
-      throw new Failure(
-        'target',
-        'TOO_SMALL',
-        `${path} holds ${deviceBytes} bytes, the image has ${options.sizeBytes}; use a larger device`,
-      );
-    }
+    const plan = planTarget(options);
     try {
-      // On a block device O_EXCL fails while it is mounted or claimed by swap, LVM or RAID.
-      const handle = await open(path, constants.O_RDWR | constants.O_EXCL);
-      return new TargetFile(path, 'device', false, `device of ${deviceBytes} bytes`, handle);
-    } catch (error) {
-      throw targetFailure(path, error as NodeJS.ErrnoException);
-    }
-  }
-
-  static async #openFile(path: string, options: TargetOptions): Promise<TargetFile> {
-    try {
-      const handle = await open(`${path}.part`, 'w+');
+      if (plan.takesOver !== null) await rename(plan.takesOver, plan.workPath);
+      const handle = await open(plan.workPath, flagsFor(plan, options), 0o666);
       try {
-        await handle.truncate(options.sizeBytes);
-        if (!options.sparse) await allocate(handle, options.sizeBytes);
+        if (!options.check) await prepareHandle(handle, plan, options);
       } catch (error) {
         await handle.close();
         throw error;
       }
-      const description = options.sparse ? 'file' : 'file, fully allocated';
-      return new TargetFile(path, 'file', true, description, handle);
+      return new TargetFile(plan, handle, options);
     } catch (error) {
-      throw targetFailure(path, error as NodeJS.ErrnoException);
+      throw asFailure(plan.path, error, options.check ? 'read' : 'write');
     }
+  }
+
+  /** Brings everything to the disk. */
+  async sync(): Promise<void> {
+    try {
+      await this.handle.sync();
+    } catch (error) {
+      throw asFailure(this.path, error, 'write');
+    }
+  }
+
+  /** For reading a synced copy back, past the system's cache where that can be done. */
+  async readBack(chunkSizeBytes: number): Promise<ReadBack> {
+    const native = loadNative();
+    if (native !== null && chunkSizeBytes % DIRECT_ALIGNMENT_BYTES === 0) {
+      try {
+        const flags = constants.O_RDONLY | constants.O_DIRECT;
+        this.#direct ??= await open(`/proc/self/fd/${this.fd}`, flags);
+        const description = 'reading the copy back from the disk (O_DIRECT)';
+        return { fd: this.#direct.fd, isDirect: true, description };
+      } catch {
+        // The file system does not know direct reads.
+      }
+    }
+    native?.dropCache(this.fd);
+    const description =
+      native === null
+        ? "reading the copy back; the system's cache may answer in place of the disk"
+        : "reading the copy back, after the system's cache was asked to let go of it";
+    return { fd: this.fd, isDirect: false, description };
   }
 
   /** Brings everything to the disk and gives the copy its name. */
   async finish(): Promise<void> {
+    await this.sync();
     try {
-      await this.handle.sync();
-      await this.handle.close();
-      if (this.kind === 'device') return;
-      await rename(`${this.path}.part`, this.path);
+      await this.close();
+      if (this.plan.kind === 'device') return;
+      await rename(this.plan.workPath, this.path);
       const folder = await open(dirname(resolve(this.path)), 'r');
       await folder.sync();
       await folder.close();
     } catch (error) {
-      throw targetFailure(this.path, error as NodeJS.ErrnoException);
+      throw asFailure(this.path, error, 'write');
     }
   }
 
+  /** A target that is only checked: whether it ends where the image does. A device may be larger. */
+  async hasRightSize(): Promise<boolean> {
+    if (this.plan.kind === 'device') return true;
+    return (await this.handle.stat()).size === this.options.sizeBytes;
+  }
+
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#direct?.close();
     await this.handle.close();
   }
 }
 
-/** Reserves the file's whole size, so that too little space is found out now. */
-async function allocate(handle: FileHandle, sizeBytes: number): Promise<void> {
+function flagsFor(plan: TargetPlan, options: TargetOptions): number {
+  if (options.check) return constants.O_RDONLY;
+  // On a block device O_EXCL fails while it is mounted or claimed by swap, LVM or RAID.
+  if (plan.kind === 'device') return constants.O_RDWR | constants.O_EXCL;
+  return constants.O_RDWR | constants.O_CREAT;
+}
+
+async function prepareHandle(
+  handle: FileHandle,
+  plan: TargetPlan,
+  options: TargetOptions,
+): Promise<void> {
+  await takeLock(handle, plan.path);
+  if (plan.kind === 'device') return;
+  const { size } = await handle.stat();
+  if (size !== options.sizeBytes) await handle.truncate(options.sizeBytes);
+  if (!options.sparse) await allocate(handle, plan.holdsEarlierData ? size : 0, options.sizeBytes);
+}
+
+/** Two clients in one file, or a client in what a server here serves, would spoil the copy. */
+async function takeLock(handle: FileHandle, path: string): Promise<void> {
+  const native = loadNative();
+  if (native === null) return;
+  for (let tries = 1; !native.lock(handle.fd, true); tries++) {
+    if (tries === LOCK_TRIES) throw inUse(path);
+    await sleep(LOCK_RETRY_MS);
+  }
+}
+
+/**
+ * Reserves the file's whole size, so that too little space is found out now.
+ * @param from bytes before this hold data that must stay
+ */
+async function allocate(handle: FileHandle, from: number, sizeBytes: number): Promise<void> {
   const native = loadNative();
   if (native !== null) {
     const status = native.allocate(handle.fd, sizeBytes);
@@ -120,39 +171,13 @@ async function allocate(handle: FileHandle, sizeBytes: number): Promise<void> {
     if (status === ENOSPC) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
   }
   const zeros = Buffer.alloc(4 * 1024 * 1024);
-  for (let at = 0; at < sizeBytes; at += zeros.length) {
+  for (let at = from; at < sizeBytes; at += zeros.length) {
     await handle.write(zeros, 0, Math.min(zeros.length, sizeBytes - at), at);
   }
 }
 
-/** The server's name for the image as a file name in this folder, without path or tricks. */
-export function safeName(name: string): string {
-  const base = basename(name.replaceAll('\\', '/'))
-    .replace(/[^\p{L}\p{N}._+ -]/gu, '_')
-    .replace(/^[. -]+/, '');
-  return join('.', base === '' ? 'image' : base);
-}
-
-export function targetFailure(
-  path: string,
-  error: { code?: string | undefined; message?: string },
-): Failure {
-  const reasons: Record<string, string> = {
-    ENOSPC: 'no space is left; free some or choose another disk',
-    EFBIG: 'the file system does not allow a file of that size',
-    EACCES: 'permission is missing (try as root)',
-    EPERM: 'permission is missing (try as root)',
-    EROFS: 'it is read-only',
-    EBUSY: 'it is in use (mounted, swap, LVM or RAID); unmount it first',
-    ENOENT: 'its folder does not exist',
-    EIO: 'the device reported an input/output error; check its cables and health',
-    ENXIO: 'the device is gone',
-    ENODEV: 'the device is gone',
-  };
-  const code = error.code ?? 'UNKNOWN';
-  return new Failure(
-    'target',
-    code === 'ENOSPC' ? 'NO_SPACE' : code === 'EBUSY' ? 'BUSY' : 'CANNOT_WRITE',
-    `cannot write ${path}: ${reasons[code] ?? error.message ?? code}`,
-  );
+/** What the system complained of becomes a Failure; anything else stays what it is. */
+function asFailure(path: string, error: unknown, verb: 'write' | 'read'): unknown {
+  if (error instanceof Failure || !(error instanceof Error) || !('code' in error)) return error;
+  return targetFailure(path, error as NodeJS.ErrnoException, verb);
 }

@@ -17,6 +17,9 @@ const SILENT_AFTER_MS = 3_000;
 const FORGOTTEN_AFTER_MS = 600_000;
 /** Time constant over which delivery and loss are averaged. */
 const AVERAGE_MS = 100;
+const BEST_AVERAGE_MS = 3000;
+/** Loss is averaged over this many packets at least: of a few, one lost is not yet a share. */
+const LEAST_LOSS_PACKETS = 500;
 /** Requests that one client may make per second, and at once. */
 const REQUESTS_PER_SECOND = 400;
 const REQUEST_BURST = 400;
@@ -31,6 +34,8 @@ export class Client {
   position: number;
   /** Packets per ms that reached the client lately. */
   deliveredPerMs = 0;
+  /** The most of these, forgotten over some seconds. */
+  bestDeliveredPerMs = 0;
   /** Share of packets lost lately. */
   lossRatio = 0;
   /** The rate waits for this client. */
@@ -85,9 +90,12 @@ export class Client {
       if (advanced >= 0 && received >= 0 && elapsedMs > 0) {
         const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
         this.deliveredPerMs += weight * (received / elapsedMs - this.deliveredPerMs);
+        const faded = this.bestDeliveredPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
+        this.bestDeliveredPerMs = Math.max(faded, this.deliveredPerMs);
         if (advanced > 0) {
           const loss = Math.max(0, 1 - received / advanced);
-          this.lossRatio += weight * (loss - this.lossRatio);
+          const packets = Math.max(LEAST_LOSS_PACKETS, this.deliveredPerMs * AVERAGE_MS);
+          this.lossRatio += (1 - Math.exp(-advanced / packets)) * (loss - this.lossRatio);
         }
       }
     }

@@ -31,7 +31,25 @@ export interface ServerProgress {
   packetsBad: number;
 }
 
+/** How chunks are compressed from here on. */
+export interface CompressionEvent {
+  type: 'compression';
+  /** As it was asked for: auto, off, or a level. */
+  setting: string;
+  /** 0 for none. */
+  level: number;
+  /** Who compresses; null where zstd is not to be had. */
+  engine: 'node' | 'library' | 'wasm' | null;
+  /** The same for people. */
+  text: string;
+}
+
 export type ServerEvent =
+  /** Share of the compressed image that is read, and what it contained so far. */
+  | { type: 'unpacking'; ratio: number; sizeBytes: number }
+  /** `dataBytes` are taken in `folder` until the server ends. */
+  | { type: 'unpacked'; name: string; sizeBytes: number; dataBytes: number; folder: string }
+  | CompressionEvent
   | {
       type: 'serving';
       path: string;
@@ -53,4 +71,14 @@ export type ServerEvent =
   | { type: 'pass-ended'; pass: number }
   | { type: 'notice'; text: string }
   | { type: 'progress'; progress: ServerProgress }
-  | { type: 'ended'; progress: ServerProgress; doneCount: number; elapsedMs: number };
+  | {
+      type: 'ended';
+      progress: ServerProgress;
+      doneCount: number;
+      elapsedMs: number;
+      imageBytes: number;
+      /** Sent to the group, headers included. */
+      wireBytes: number;
+      /** Image bytes moved by a byte on the wire; null when nothing was sent. */
+      ratio: number | null;
+    };

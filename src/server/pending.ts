@@ -55,9 +55,9 @@ export class PendingSet {
     return this.#bitmap.count - before;
   }
 
-  /** Adds one chunk whatever was sent lately (repairs that grew too large). */
-  addChunk(chunk: number): void {
-    if (chunk < this.#bitmap.length) this.#bitmap.set(chunk);
+  /** The chunk is being sent for others: that serves whoever asked here, too. */
+  drop(chunk: number): void {
+    this.#bitmap.clear(chunk);
   }
 
   has(chunk: number): boolean {

@@ -24,20 +24,25 @@ const INITIAL_BYTES_PER_MS = 62_500;
 const LEAST_BYTES_PER_MS = 50;
 export const ROUND_MS = 20;
 const START_GROWTH = 1.5;
-const GROWTH = 1.05;
+/** Far below the rate at which the network was last full, near it, and beyond it. */
+const RECOVERY_GROWTH = 1.15;
 const CAREFUL_GROWTH = 1.01;
-/** How long growth stays careful after the rate was lowered. */
-const CAREFUL_MS = 500;
+const GROWTH = 1.05;
+/** Shares of that rate where "near" begins and ends. */
+const NEAR_SHARE = 0.9;
+const BEYOND_SHARE = 1.1;
 /** After lowering, the averages need this long to show what it did. */
 const SETTLE_MS = 150;
 /** Loss above the path's usual that counts as congestion. */
 const LOSS_TOLERANCE = 0.03;
+/** The path's usual loss falls only slowly to what a round happened to show. */
+const FLOOR_DECAY = 0.02;
 /** Rounds of lowering in vain after which loss is taken to be the path's own. */
 const VAIN_ROUNDS = 3;
 /** A hindered client that takes less than this share of the best one is left behind. */
 const FOLLOW_SHARE = 0.5;
 const HINDERED_LOSS = 0.1;
-const JUDGE_AFTER_MS = 150;
+const JUDGE_AFTER_MS = 60;
 const FOLLOW_AGAIN_MS = 500;
 /** A followed client not heard of for this long no longer holds the window. */
 const UNHEARD_MS = 300;
@@ -60,8 +65,10 @@ export class RateController {
   #lossFloor = 0;
   #vainRounds = 0;
   #lossWhenLowered = 0;
+  #lossExpected = 0;
   #settleUntilMs = 0;
-  #carefulUntilMs = 0;
+  /** What was carried when the network was last full. */
+  #fullBytesPerMs = Number.POSITIVE_INFINITY;
   #roundAtMs = Number.NEGATIVE_INFINITY;
   #roundBytes = 0;
 
@@ -100,17 +107,18 @@ export class RateController {
       if (client.lossRatio > loss) loss = client.lossRatio;
       if (client.deliveredPerMs < leastDelivered) leastDelivered = client.deliveredPerMs;
     }
-    if (loss < this.#lossFloor) this.#lossFloor = loss;
+    if (loss < this.#lossFloor) this.#lossFloor += FLOOR_DECAY * (loss - this.#lossFloor);
     if (loss > this.#lossFloor + LOSS_TOLERANCE) {
       this.#lower(now, loss, leastDelivered);
     } else {
       this.#vainRounds = 0;
-      this.#raise(now, sentPerMs);
+      this.#raise(sentPerMs);
     }
   }
 
   #lower(now: number, loss: number, deliveredPerMs: number): void {
-    if (this.#vainRounds > 0 && loss > 0.7 * this.#lossWhenLowered) {
+    if (this.#isVain(loss)) {
+      this.#vainRounds++;
       if (this.#vainRounds >= VAIN_ROUNDS) {
         this.#lossFloor = loss;
         this.#vainRounds = 0;
@@ -118,33 +126,40 @@ export class RateController {
       }
     } else {
       this.#vainRounds = 0;
-      this.#lossWhenLowered = loss;
     }
-    this.#vainRounds++;
     const carried = (deliveredPerMs * this.#options.packetBytes) / (1 - this.#lossFloor);
-    const lowered = Math.min(Math.max(carried, this.bytesPerMs * 0.5), this.bytesPerMs * 0.97);
+    const lowered = Math.min(Math.max(carried, this.bytesPerMs * 0.25), this.bytesPerMs * 0.97);
     this.bytesPerMs = Math.max(lowered, LEAST_BYTES_PER_MS);
+    this.#lossWhenLowered = loss;
+    this.#lossExpected = Math.max(this.#lossFloor, 1 - carried / this.bytesPerMs);
     this.#isStarting = false;
     this.#settleUntilMs = now + SETTLE_MS;
-    this.#carefulUntilMs = now + SETTLE_MS + CAREFUL_MS;
+    this.#fullBytesPerMs = carried;
   }
 
-  #raise(now: number, sentPerMs: number): void {
+  /** Whether lowering the rate did not bring the loss down as a full link's would have come. */
+  #isVain(loss: number): boolean {
+    if (this.#settleUntilMs === 0) return false;
+    const hoped = this.#lossWhenLowered - this.#lossExpected;
+    return hoped > 0 && this.#lossWhenLowered - loss < 0.3 * hoped;
+  }
+
+  #raise(sentPerMs: number): void {
     // Where something else than the rate limits the sender, a higher rate would say nothing.
     if (sentPerMs < this.bytesPerMs * 0.7) return;
-    const growth = this.#isStarting
-      ? START_GROWTH
-      : now < this.#carefulUntilMs
-        ? CAREFUL_GROWTH
-        : GROWTH;
-    this.bytesPerMs = Math.min(this.bytesPerMs * growth, this.#options.ceilingBytesPerMs);
+    this.bytesPerMs = Math.min(this.bytesPerMs * this.#growth, this.#options.ceilingBytesPerMs);
+  }
+
+  get #growth(): number {
+    if (this.#isStarting) return START_GROWTH;
+    const share = this.bytesPerMs / this.#fullBytesPerMs;
+    if (share < NEAR_SHARE) return RECOVERY_GROWTH;
+    return share < BEYOND_SHARE ? CAREFUL_GROWTH : GROWTH;
   }
 
   #chooseFollowed(now: number, clients: readonly Client[], position: number): void {
     let best = 0;
-    for (const client of clients) {
-      if (client.deliveredPerMs > best) best = client.deliveredPerMs;
-    }
+    for (const client of clients) best = Math.max(best, client.bestDeliveredPerMs);
     for (const client of clients) {
       if (this.#options.waitForSlow) {
         client.followed = true;
@@ -159,9 +174,20 @@ export class RateController {
       }
       client.easySinceMs = 0;
       const isSlow = client.deliveredPerMs < FOLLOW_SHARE * best;
-      if (isSlow && now - client.joinedMs > JUDGE_AFTER_MS) client.followed = false;
-      else if (!isSlow) client.followed = true;
+      if (!isSlow) client.followed = true;
+      else if (client.followed && now - client.joinedMs > JUDGE_AFTER_MS) {
+        client.followed = false;
+        this.#startOver(best);
+      }
     }
+  }
+
+  /** The client that held the rate down no longer counts: go back to what the best one took. */
+  #startOver(bestDeliveredPerMs: number): void {
+    const carried = bestDeliveredPerMs * this.#options.packetBytes;
+    this.bytesPerMs = Math.max(this.bytesPerMs, Math.min(carried, this.#options.ceilingBytesPerMs));
+    this.#fullBytesPerMs = Number.POSITIVE_INFINITY;
+    this.#isStarting = true;
   }
 
   #setWindow(followed: readonly Client[]): void {

@@ -59,6 +59,8 @@ export interface Transmit {
 export interface ReadOrder {
   chunk: number;
   slot: number;
+  /** For repairs: it must come encoded as clients already hold parts of it. */
+  mends: boolean;
 }
 
 /** What came of a read order. */
@@ -95,7 +97,8 @@ export class ServerSession {
   #events: ServerEvent[] = [];
   #hungry: Client[] = [];
   #hungryAtMs = Number.NEGATIVE_INFINITY;
-  #statusDueMs = Number.POSITIVE_INFINITY;
+  /** The first status goes out at once: clients that wait already hear that we are here. */
+  #statusDueMs = Number.NEGATIVE_INFINITY;
   #idleStatusMs = FIRST_IDLE_STATUS_MS;
   #wasIdle = true;
   #packetsBad = 0;
@@ -128,9 +131,9 @@ export class ServerSession {
 
   /** Takes one datagram from a client; bad ones are counted and dropped. */
   handleDatagram(bytes: Buffer, from: Peer, now: number): void {
-    if (packetLength(bytes, 0, bytes.length) !== bytes.length || !this.#handle(bytes, from, now)) {
-      this.#packetsBad++;
-    }
+    const length = packetLength(bytes, 0, bytes.length);
+    const isWhole = length > 0 && length === bytes.length;
+    if (!isWhole || !this.#handle(bytes, from, now)) this.#packetsBad++;
   }
 
   #handle(bytes: Buffer, from: Peer, now: number): boolean {

@@ -39,6 +39,8 @@ export class Stream {
   readonly #config: StreamConfig;
   readonly #train: Train;
   readonly #image: PendingSet;
+  /** What only clients lack that the rate does not wait for: it must not hold up the others. */
+  readonly #later: PendingSet;
   readonly #pages: PendingSet;
   readonly #root = new PendingSet(1);
   readonly #repairs = new RepairQueue();
@@ -61,6 +63,7 @@ export class Stream {
     this.packetBytes = BLOCK_HEADER_BYTES + config.blockSize;
     this.#train = new Train(config.session, config.blockSize);
     this.#image = new PendingSet(config.map.geometry.chunkCount);
+    this.#later = new PendingSet(config.map.geometry.chunkCount);
     this.#pages = new PendingSet(config.map.geometry.pageCount);
     this.#mostAhead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(config.cache.slotCount / 2)));
     this.#mostRepairs = Math.max(1, Math.floor(config.cache.slotCount / 4));
@@ -75,21 +78,22 @@ export class Stream {
   }
 
   get cursor(): number {
-    return this.#ahead[0]?.chunk ?? this.#image.cursor;
+    return this.#ahead[0]?.chunk ?? this.#pass.cursor;
   }
 
   get pass(): number {
-    return this.#image.pass;
+    return this.#image.pass + this.#later.pass;
   }
 
   get pendingChunks(): number {
-    return this.#image.count + this.#ahead.length;
+    return this.#image.count + this.#later.count + this.#ahead.length;
   }
 
   /** Nothing is left to send. */
   get isIdle(): boolean {
     return (
       this.#image.count === 0 &&
+      this.#later.count === 0 &&
       this.#ahead.length === 0 &&
       this.#zeros.length === 0 &&
       this.#repairs.isEmpty &&
@@ -119,7 +123,8 @@ export class Stream {
       return;
     }
     const underway = this.#ahead.slice(this.#block > 0 ? 1 : 0).map((entry) => entry.chunk);
-    this.#image.add(request.ranges, request.asOfPosition, underway);
+    const pending = isFollowed ? this.#image : this.#later;
+    pending.add(request.ranges, request.asOfPosition, underway);
     const { geometry } = this.#config.map;
     for (const { chunk, runs } of request.halves) {
       if (!geometry.hasChunk(chunk) || this.#image.has(chunk) || underway.includes(chunk)) continue;
@@ -129,7 +134,7 @@ export class Stream {
         : -1;
       if (wanted >= 0 && wanted <= Math.max(1, blockCount * REPAIR_SHARE)) continue;
       this.#dropRepair(chunk);
-      this.#image.add([{ first: chunk, count: 1 }], request.asOfPosition, underway);
+      pending.add([{ first: chunk, count: 1 }], request.asOfPosition, underway);
     }
   }
 
@@ -139,7 +144,7 @@ export class Stream {
     for (const { chunk } of this.#repairs.values()) {
       if (this.#mending.size >= this.#mostRepairs) break;
       if (this.#mending.has(chunk)) continue;
-      const { entry, order } = this.#fetch(chunk);
+      const { entry, order } = this.#fetch(chunk, true);
       if (entry === null) break;
       this.#mending.set(chunk, entry);
       if (order !== null) return order;
@@ -152,15 +157,15 @@ export class Stream {
         this.#isReadingAhead = false;
         break;
       }
-      const chunk = this.#image.peek();
+      const chunk = this.#pass.peek();
       if (chunk < 0) return null;
       if (map.isZero(chunk)) {
         if (!this.#takeZeros()) return null;
         continue;
       }
-      const { entry, order } = this.#fetch(chunk);
+      const { entry, order } = this.#fetch(chunk, false);
       if (entry === null) return null;
-      this.#image.take();
+      this.#take();
       this.#ahead.push(entry);
       if (order !== null) return order;
     }
@@ -168,13 +173,13 @@ export class Stream {
   }
 
   /** Pins a chunk in the cache, ordering it to be read if it is not there. */
-  #fetch(chunk: number): { entry: CacheEntry | null; order: ReadOrder | null } {
+  #fetch(chunk: number, mends: boolean): { entry: CacheEntry | null; order: ReadOrder | null } {
     const { cache } = this.#config;
     const cached = cache.find(chunk);
     const entry = cached ?? cache.claim(chunk);
     if (entry === null) return { entry, order: null };
     entry.pins++;
-    return { entry, order: cached === undefined ? { chunk, slot: entry.slot } : null };
+    return { entry, order: cached === undefined ? { chunk, slot: entry.slot, mends } : null };
   }
 
   #dropRepair(chunk: number): void {
@@ -185,13 +190,31 @@ export class Stream {
     this.#mending.delete(chunk);
   }
 
+  /** The set that the pass is over now. */
+  get #pass(): PendingSet {
+    return this.#image.count > 0 || this.#later.count === 0 ? this.#image : this.#later;
+  }
+
+  /** Takes the next chunk of the pass. */
+  #take(): number {
+    const chunk = this.#pass.take();
+    this.#later.drop(chunk);
+    return chunk;
+  }
+
+  #noteSent(chunk: number): void {
+    this.#image.noteSent(chunk, this.position);
+    this.#later.noteSent(chunk, this.position);
+  }
+
   /** Takes the pending zero chunks at the cursor; false when there is no room for more. */
   #takeZeros(): boolean {
     if (this.#zeros.length >= MOST_ZERO_RANGES) return false;
-    const first = this.#image.take();
+    const pass = this.#pass;
+    const first = this.#take();
     let count = 1;
-    while (this.#image.has(first + count) && this.#config.map.isZero(first + count)) {
-      this.#image.take();
+    while (pass.has(first + count) && this.#config.map.isZero(first + count)) {
+      this.#take();
       count++;
     }
     this.#zeros.push({ first, count });
@@ -231,8 +254,7 @@ export class Stream {
     const packet = encodeZeroRanges({ session, position: this.position, ranges });
     for (const { first, count } of ranges) {
       // Only a short run is worth remembering chunk by chunk; a long one costs one packet anyway.
-      if (count <= 16)
-        for (let i = 0; i < count; i++) this.#image.noteSent(first + i, this.position);
+      if (count <= 16) for (let i = 0; i < count; i++) this.#noteSent(first + i);
     }
     this.position = advancePosition(this.position, 1);
     return packet.copy(out);
@@ -265,7 +287,7 @@ export class Stream {
   #fillPass(): boolean {
     const head = this.#ahead[0];
     if (head === undefined || head.state !== 'ready' || head.zero) return false;
-    if (this.#block === 0) this.#image.noteSent(head.chunk, this.position);
+    if (this.#block === 0) this.#noteSent(head.chunk);
     while (this.#block < head.blockCount && this.#train.hasRoom) {
       this.position = this.#train.add(Space.image, head, this.#block++, this.position);
     }

@@ -9,6 +9,7 @@ import {
   formatPercent,
   formatRate,
   formatRemaining,
+  formatWire,
   shortMapId,
 } from './units.js';
 import type { Narrator, Status, StatusPart } from './watcher.js';
@@ -27,6 +28,12 @@ const WORDS: Record<State, string> = {
 };
 
 const WAITING = 'waiting';
+
+function deedOf({ purpose, resumed }: Extract<ClientEvent, { type: 'target' }>): string {
+  if (purpose === 'check') return 'checking';
+  if (purpose === 'dry-run') return 'would write';
+  return resumed ? 'going on with' : 'writing';
+}
 
 /** Tells what a client does. */
 export class ClientNarrator implements Narrator<ClientEvent> {
@@ -50,7 +57,7 @@ export class ClientNarrator implements Narrator<ClientEvent> {
         return `found '${this.imageName}', ${formatBytes(event.image.sizeBytes)}, at ${safeText(event.address)}`;
       case 'target':
         this.targetPath = safeText(event.path);
-        return `${event.resumed ? 'going on with' : 'writing'} ${this.targetPath} (${safeText(event.description)})`;
+        return `${deedOf(event)} ${this.targetPath} (${safeText(event.description)})`;
       case 'map-known':
         return undefined;
       case 'quiet':
@@ -63,6 +70,10 @@ export class ClientNarrator implements Narrator<ClientEvent> {
       case 'progress':
         this.take(event.progress);
         return undefined;
+      case 'checked':
+        this.take(event.progress);
+        this.ended = true;
+        return this.checkedLine(event.progress, event.elapsedMs);
       case 'proven':
         this.take(event.progress);
         this.ended = true;
@@ -134,6 +145,16 @@ export class ClientNarrator implements Narrator<ClientEvent> {
     return proves ? progress.provenBytes : progress.writtenBytes;
   }
 
+  private checkedLine(progress: ClientProgress, elapsedMs: number): string {
+    const { differingChunks, chunkCount, differingBytes, sizeBytes } = progress;
+    const found =
+      differingChunks === 0
+        ? `holds '${this.imageName}', to the byte`
+        : `differs from '${this.imageName}' in ${formatCount(differingChunks)} of ` +
+          `${formatCount(chunkCount)} chunks (${formatBytes(differingBytes)})`;
+    return `${this.targetPath} ${found}; checked ${formatBytes(sizeBytes)} in ${formatElapsed(elapsedMs)}`;
+  }
+
   private provenLine(mapId: string, elapsedMs: number): string {
     const sizeBytes = this.progress?.sizeBytes ?? 0;
     const parts = [
@@ -142,6 +163,10 @@ export class ClientNarrator implements Narrator<ClientEvent> {
       `${formatRate((sizeBytes * 8000) / Math.max(1, elapsedMs))} on average`,
       `image ${shortMapId(mapId)}`,
     ];
+    const keptBytes = this.progress?.keptBytes ?? 0;
+    if (keptBytes > 0) parts.push(`${formatBytes(keptBytes)} of it was there already`);
+    const wireBytes = this.progress?.wireBytes ?? 0;
+    if (wireBytes > 0) parts.push(formatWire(sizeBytes, wireBytes));
     return `proven copy of '${this.imageName}': ${parts.join(', ')}`;
   }
 }

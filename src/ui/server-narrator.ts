@@ -8,6 +8,7 @@ import {
   formatEndpoint,
   formatPercent,
   formatPlural,
+  formatWire,
   shortMapId,
 } from './units.js';
 import type { Narrator, Status, StatusPart } from './watcher.js';
@@ -27,6 +28,7 @@ export class ServerNarrator implements Narrator<ServerEvent> {
   private readonly meter = new RateMeter();
   private progress: ServerProgress | undefined;
   private preparedRatio = 1;
+  private unpacking: { ratio: number; sizeBytes: number } | undefined;
   private doneCount = 0;
   private ended = false;
 
@@ -35,6 +37,12 @@ export class ServerNarrator implements Narrator<ServerEvent> {
 
   tell(event: ServerEvent): string | undefined {
     switch (event.type) {
+      case 'unpacking':
+        this.unpacking = event;
+        return undefined;
+      case 'unpacked':
+        this.unpacking = undefined;
+        return this.unpackedLine(event);
       case 'serving':
         return this.servingLines(event);
       case 'preparing':
@@ -56,6 +64,7 @@ export class ServerNarrator implements Narrator<ServerEvent> {
       case 'pass-begun':
       case 'pass-ended':
         return undefined;
+      case 'compression':
       case 'notice':
         return safeText(event.text);
       case 'progress':
@@ -64,13 +73,21 @@ export class ServerNarrator implements Narrator<ServerEvent> {
       case 'ended':
         this.take(event.progress);
         this.ended = true;
-        return this.endLine(event.doneCount, event.elapsedMs);
+        return this.endLine(event);
     }
   }
 
   status(): Status | undefined {
     if (this.ended) return undefined;
     const { progress } = this;
+    if (this.unpacking !== undefined) {
+      const { ratio, sizeBytes } = this.unpacking;
+      const parts = [
+        { text: 'unpacking', rank: 1 },
+        { text: `${formatBytes(sizeBytes)} so far`, rank: 2 },
+      ];
+      return { state: 'unpacking', parts, ratio };
+    }
     if (progress === undefined) {
       if (this.preparedRatio >= 1) return undefined;
       return {
@@ -145,11 +162,20 @@ export class ServerNarrator implements Narrator<ServerEvent> {
     );
   }
 
-  private endLine(doneCount: number, elapsedMs: number): string {
-    const { blocksSent, wireBytes } = this.progress!;
+  private unpackedLine(event: Extract<ServerEvent, { type: 'unpacked' }>): string {
     return (
-      `served ${formatPlural(doneCount, 'client')}: ${formatPlural(blocksSent, 'block')}, ` +
-      `${formatBytes(wireBytes)}, in ${formatElapsed(elapsedMs)}`
+      `unpacked '${safeText(event.name, 100)}': ${formatBytes(event.sizeBytes)}, of which ` +
+      `${formatBytes(event.dataBytes)} are kept in ${safeText(event.folder)} until the end`
+    );
+  }
+
+  private endLine(event: Extract<ServerEvent, { type: 'ended' }>): string {
+    const { doneCount, elapsedMs, imageBytes, wireBytes } = event;
+    const { blocksSent } = this.progress!;
+    const wire = wireBytes > 0 ? `, ${formatWire(imageBytes, wireBytes)}` : '';
+    return (
+      `served ${formatPlural(doneCount, 'client')}: an image of ${formatBytes(imageBytes)}, ` +
+      `${formatPlural(blocksSent, 'block')}${wire}, in ${formatElapsed(elapsedMs)}`
     );
   }
 }

@@ -25,6 +25,13 @@ export function formatRate(bitsPerSecond: number): string {
   return withPrefix(bitsPerSecond, 'bit/s');
 }
 
+/** '812 MB on the wire (2.6 to 1)': how an image came across. */
+export function formatWire(imageBytes: number, wireBytes: number): string {
+  const ratio = imageBytes / wireBytes;
+  const text = ratio >= 99.5 ? formatCount(ratio) : ratio.toPrecision(2);
+  return `${formatBytes(wireBytes)} on the wire (${text} to 1)`;
+}
+
 /** '1,234,567'. */
 export function formatCount(count: number): string {
   return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ',');

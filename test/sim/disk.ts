@@ -1,33 +1,57 @@
-/** A client's target: an image in memory, written by a few workers that each take their time. */
+/** A client's target: an image in memory, worked on by a few workers that each take their time. */
 import type { SimImage } from './image.js';
 import type { Random } from './random.js';
+
+const WORKERS = 3;
 
 export class SimDisk {
   readonly bytes: Buffer;
   /** Bytes of chunks that are as the image has them. */
   rightBytes = 0;
-  /** Time of one store, in ms on average. */
+  /** Time of one store or look, in ms on average. */
   storeMs = 0.4;
-  readonly #image: SimImage;
+  /** For chunks listed here: so many writes do not end up as they should, and nobody is told. */
+  readonly badWrites = new Map<number, number>();
+  #image: SimImage;
   readonly #random: Random;
   readonly #right: Uint8Array;
-  readonly #freeAtMs: number[];
+  readonly #freeAtMs: number[] = new Array(WORKERS).fill(0);
 
   /** @param isBlank zeros; otherwise what somebody else left there */
-  constructor(image: SimImage, isBlank: boolean, workers: number, random: Random) {
+  constructor(image: SimImage, isBlank: boolean, random: Random) {
     this.#image = image;
     this.#random = random;
     this.bytes = Buffer.alloc(image.bytes.length);
     if (!isBlank) random.fill(this.bytes);
     this.#right = new Uint8Array(image.geometry.chunkCount);
-    this.#freeAtMs = new Array(workers).fill(0);
-    for (let chunk = 0; chunk < image.geometry.chunkCount; chunk++) this.#look(chunk);
+    this.expect(image);
   }
 
-  /** When a store ordered now will be done: each worker does one after the other. */
+  /** From now on, a copy of `image` is right. It must be as large as the first one. */
+  expect(image: SimImage): void {
+    this.#image = image;
+    this.#lookAll();
+  }
+
+  /** Puts a copy there of which `share` of the chunks are right, and the others as they were. */
+  fillPartly(share: number): void {
+    const { geometry, bytes } = this.#image;
+    for (let chunk = 0; chunk < geometry.chunkCount; chunk++) {
+      if (!this.#random.chance(share)) continue;
+      const start = geometry.chunkOffset(chunk);
+      bytes.copy(this.bytes, start, start, start + geometry.chunkLength(chunk));
+    }
+    this.#lookAll();
+  }
+
+  get wrongChunks(): number {
+    return this.#right.reduce((count, isRight) => count + 1 - isRight, 0);
+  }
+
+  /** When work ordered now will be done: each worker does one thing after the other. */
   doneAt(now: number): number {
     let worker = 0;
-    for (let i = 1; i < this.#freeAtMs.length; i++) {
+    for (let i = 1; i < WORKERS; i++) {
       if (this.#freeAtMs[i]! < this.#freeAtMs[worker]!) worker = i;
     }
     const start = Math.max(now, this.#freeAtMs[worker]!);
@@ -46,15 +70,25 @@ export class SimDisk {
     const { chunkSizeBytes } = this.#image.geometry;
     const first = Math.floor(offsetBytes / chunkSizeBytes);
     const last = Math.floor((offsetBytes + bytes.length - 1) / chunkSizeBytes);
-    for (let chunk = first; chunk <= last; chunk++) this.#look(chunk);
+    for (let chunk = first; chunk <= last; chunk++) {
+      this.#spoil(chunk);
+      this.#look(chunk);
+    }
+  }
+
+  #spoil(chunk: number): void {
+    const left = this.badWrites.get(chunk) ?? 0;
+    if (left === 0) return;
+    this.badWrites.set(chunk, left - 1);
+    this.bytes[this.#image.geometry.chunkOffset(chunk)]! ^= 1;
   }
 
   get isImage(): boolean {
     return this.bytes.equals(this.#image.bytes);
   }
 
-  isRight(chunk: number): boolean {
-    return this.#right[chunk] === 1;
+  #lookAll(): void {
+    for (let chunk = 0; chunk < this.#right.length; chunk++) this.#look(chunk);
   }
 
   #look(chunk: number): void {

@@ -1,5 +1,6 @@
 /** An image made of random chunks and runs of zero chunks, and all that is known about it. */
 import { createHash } from 'node:crypto';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
 import type { SimOptions } from './options.js';
@@ -7,12 +8,40 @@ import type { Random } from './random.js';
 
 export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
+export const isAllZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
+
+/** A chunk as it travels. */
+export interface EncodedChunk {
+  bytes: Buffer;
+  encoding: 0 | 1;
+  variant: number;
+}
+
+/** Levels that a server may compress at; 0 is not at all. */
+export const LEVELS = [0, 1, 6, 9] as const;
+
+/**
+ * Takes the encoding off. Not every Node has zstd, and any other compression does as well: to
+ * the machines, an encoding is a number.
+ * @returns null for a broken frame, or one of another length
+ */
+export function decode(encoded: Buffer, encoding: number, lengthBytes: number): Buffer | null {
+  if (encoding === 0) return encoded.length === lengthBytes ? encoded : null;
+  try {
+    const bytes = inflateRawSync(encoded, { maxOutputLength: lengthBytes });
+    return bytes.length === lengthBytes ? bytes : null;
+  } catch {
+    return null;
+  }
+}
+
 export class SimImage {
   readonly bytes: Buffer;
   readonly geometry: Geometry;
   /** Blocks of all chunks that are not zero. */
   readonly dataBlocks: number;
   readonly #digests: (Buffer | null)[] = [];
+  readonly #encoded = new Map<string, EncodedChunk>();
 
   constructor(
     readonly name: string,
@@ -28,13 +57,15 @@ export class SimImage {
       // Holes come in runs.
       const count = Math.min(1 + random.below(12), imageChunks - chunk);
       const start = this.geometry.chunkOffset(chunk);
-      if (random.chance(zeros)) this.bytes.fill(0, start, start + count * chunkSizeBytes);
+      if (random.chance(zeros))
+        this.bytes.fill(0, start, Math.min(start + count * chunkSizeBytes, sizeBytes));
       chunk += count;
     }
+    if (options.compress) this.#makeCompressible(random);
     let blocks = 0;
     for (let chunk = 0; chunk < imageChunks; chunk++) {
       const bytes = this.chunk(chunk);
-      const isZero = bytes.every((byte) => byte === 0);
+      const isZero = isAllZero(bytes);
       this.#digests.push(isZero ? null : sha256(bytes));
       if (!isZero) blocks += Math.ceil(bytes.length / blockSizeBytes);
     }
@@ -45,6 +76,29 @@ export class SimImage {
   chunk(chunk: number): Buffer {
     const start = this.geometry.chunkOffset(chunk);
     return this.bytes.subarray(start, start + this.geometry.chunkLength(chunk));
+  }
+
+  /** Most chunks hold bytes that could be told shorter. */
+  #makeCompressible(random: Random): void {
+    for (let chunk = 0; chunk < this.geometry.chunkCount; chunk++) {
+      if (random.chance(0.3)) continue;
+      const mask = random.pick([1, 7, 31]);
+      const bytes = this.chunk(chunk);
+      for (let i = 0; i < bytes.length; i++) bytes[i]! &= mask;
+    }
+  }
+
+  /** The chunk as it travels when it is compressed at `level`. */
+  encode(chunk: number, level: number): EncodedChunk {
+    const key = `${chunk} ${level}`;
+    const known = this.#encoded.get(key);
+    if (known !== undefined) return known;
+    const raw = { bytes: this.chunk(chunk), encoding: 0, variant: 0 } as const;
+    const bytes = level === 0 ? raw.bytes : deflateRawSync(raw.bytes, { level });
+    const isShorter = bytes.length < raw.bytes.length;
+    const encoded: EncodedChunk = isShorter ? { bytes, encoding: 1, variant: level } : raw;
+    this.#encoded.set(key, encoded);
+    return encoded;
   }
 
   isZero(chunk: number): boolean {

@@ -2,30 +2,40 @@
 import { parseArgs } from 'node:util';
 import { CALM, commandLine, optionName, type SimOptions } from './options.js';
 import { simulate } from './simulate.js';
+import { swarmOptions } from './swarm.js';
 import { SimFailure } from './witness.js';
 
 const NAMES = Object.keys(CALM) as (keyof SimOptions)[];
 
 interface CommandLine {
-  options: SimOptions;
+  seed: number;
+  /** What was asked for, the seed aside. */
+  given: Partial<SimOptions>;
+  /** The seed decides about all other options. */
+  isSwarm: boolean;
   /** How many runs, with one seed after the other. */
   runs: number;
 }
 
 function readCommandLine(args: string[]): CommandLine {
-  const declared: Record<string, { type: 'boolean' | 'string' }> = { seeds: { type: 'string' } };
+  const declared: Record<string, { type: 'boolean' | 'string' }> = {
+    seeds: { type: 'string' },
+    swarm: { type: 'boolean' },
+  };
   for (const name of NAMES) {
     declared[optionName(name)] = { type: typeof CALM[name] === 'boolean' ? 'boolean' : 'string' };
   }
   const { values } = parseArgs({ args, options: declared });
-  const options: SimOptions = { ...CALM, seed: Math.floor(Math.random() * 2 ** 32) };
+  const given: Partial<SimOptions> = {};
   for (const name of NAMES) {
     const value = values[optionName(name)];
     if (value !== undefined) {
-      Object.assign(options, { [name]: value === true ? true : readNumber(name, value) });
+      Object.assign(given, { [name]: value === true ? true : readNumber(name, value) });
     }
   }
-  return { options, runs: readNumber('seeds', values.seeds ?? '1') };
+  const { seed = Math.floor(Math.random() * 2 ** 32), ...others } = given;
+  const runs = readNumber('seeds', values.seeds ?? '1');
+  return { seed, given: others, isSwarm: values.swarm === true, runs };
 }
 
 function readNumber(name: string, text: unknown): number {
@@ -59,15 +69,21 @@ function run(options: SimOptions): boolean {
   }
 }
 
-try {
-  const { options, runs } = readCommandLine(process.argv.slice(2));
-  let broken = 0;
-  for (let i = 0; i < runs; i++) {
-    if (!run({ ...options, seed: (options.seed + i) >>> 0 })) broken++;
+function readOrExit(): CommandLine {
+  try {
+    return readCommandLine(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`sim: ${(error as Error).message}\n`);
+    process.exit(2);
   }
-  if (runs > 1) process.stdout.write(`${runs} runs, ${broken} broken\n`);
-  if (broken > 0) process.exitCode = 1;
-} catch (error) {
-  process.stderr.write(`sim: ${(error as Error).message}\n`);
-  process.exitCode = 2;
 }
+
+const { seed: firstSeed, given, isSwarm, runs } = readOrExit();
+let broken = 0;
+for (let i = 0; i < runs; i++) {
+  const seed = (firstSeed + i) >>> 0;
+  const options = isSwarm ? swarmOptions(seed, given) : { ...CALM, ...given, seed };
+  if (!run(options)) broken++;
+}
+if (runs > 1) process.stdout.write(`${runs} runs, ${broken} broken\n`);
+if (broken > 0) process.exitCode = 1;

@@ -20,7 +20,8 @@ export const NO_FAULTS: LinkFaults = {
   reorderRatio: 0,
 };
 
-const MOST_BURST_PACKETS = 40;
+/** Longest burst of losses: some dozens of packets at the usual rate. */
+const MOST_BURST_MS = 30;
 /** How much later a packet may come that was overtaken or repeated. */
 const STRAY_MS = 6;
 /** Packets that come within this time are handed over together. */
@@ -36,7 +37,7 @@ export class Link {
   readonly #agenda: Agenda;
   readonly #random: Random;
   readonly #delayMs: number;
-  #burstLeft = 0;
+  #burstEndMs = 0;
   #freeAtMs = 0;
   #lastAtMs = 0;
 
@@ -64,20 +65,25 @@ export class Link {
     return this.#lastAtMs;
   }
 
+  /** Ends all that is wrong with it. */
+  heal(): void {
+    this.faults = NO_FAULTS;
+    this.isCut = false;
+    this.bytesPerMs = Number.POSITIVE_INFINITY;
+    this.#burstEndMs = 0;
+  }
+
   #lose(): number {
     this.lost++;
     return -1;
   }
 
   #isLost(): boolean {
-    if (this.#burstLeft > 0) {
-      this.#burstLeft--;
-      return true;
-    }
+    const { now } = this.#agenda;
     if (this.#random.chance(this.faults.burstRatio)) {
-      this.#burstLeft = this.#random.below(MOST_BURST_PACKETS);
-      return true;
+      this.#burstEndMs = now + this.#random.next() * MOST_BURST_MS;
     }
+    if (now < this.#burstEndMs) return true;
     return this.#random.chance(this.faults.lossRatio);
   }
 

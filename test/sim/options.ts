@@ -35,6 +35,12 @@ export interface SimOptions {
   prepareMs: number;
   /** Share of clients whose target reads as zeros at first; the others' is full of rubbish. */
   blank: number;
+  /** Share of clients that look at what their target holds before they ask. */
+  resume: number;
+  /** Share of clients that read their copy back. */
+  verify: number;
+  /** The server compresses what it sends, sometimes more, sometimes less. */
+  compress: boolean;
   /** The server waits for slow clients. */
   wait: boolean;
   /** Faults end after this long; 0 for four passes' time. */
@@ -69,6 +75,9 @@ export const CALM: SimOptions = {
   spoof: false,
   prepareMs: 0,
   blank: 1,
+  resume: 0,
+  verify: 0,
+  compress: false,
   wait: false,
   faultMs: 0,
   healMs: 0,

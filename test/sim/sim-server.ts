@@ -1,9 +1,11 @@
 /** Drives a real ServerSession as the server program does: reads, trains, timers, all virtual. */
 import type { BlockMapBuilder } from '../../src/image/block-map.js';
+import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
+import { NoticeCode } from '../../src/protocol/from-server.js';
 import type { Peer } from '../../src/server/clients.js';
-import { ServerSession } from '../../src/server/session.js';
+import { type ReadOrder, type ReadOutcome, ServerSession } from '../../src/server/session.js';
 import type { Agenda } from './agenda.js';
-import type { SimImage } from './image.js';
+import { LEVELS, type SimImage } from './image.js';
 import type { SimOptions } from './options.js';
 import type { Random } from './random.js';
 import type { Witness } from './witness.js';
@@ -13,13 +15,16 @@ export const GROUP_PORT = 9001;
 export const SERVER_PORT = 9000;
 
 const TRAIN_BUFFERS = 16;
-/** A train of some packets, and any control packet, fit. */
-const TRAIN_BYTES = 4096;
+const TRAIN_PACKETS = 8;
+/** Any control packet fits, however small the blocks. */
+const LEAST_TRAIN_BYTES = 4096;
 const READERS = 3;
 /** What the network card takes, in bytes per ms: 1 Gbit/s. */
 const CARD_BYTES_PER_MS = 125_000;
 /** Where real chunk memory would hold what a reader has not yet filled. */
 const RUBBISH = 0xa5;
+/** Clients are told of a chunk that cannot be read after this long. */
+const UNREADABLE_NOTICE_MS = 100;
 /** Timers that found their deadline passed when they were set, one after the other. */
 const MOST_LATE_TIMERS = 400;
 
@@ -43,6 +48,8 @@ export class SimServer {
   doneCount = 0;
   passes = 0;
   readonly #context: ServerContext;
+  /** Chunks that the source cannot give, for now. */
+  readonly unreadable = new Set<number>();
   #image: SimImage;
   #session: ServerSession | null = null;
   #map!: BlockMapBuilder;
@@ -50,6 +57,7 @@ export class SimServer {
   #slots: Buffer[] = [];
   #reading = new Set<number>();
   #readerFreeMs: number[] = [];
+  #levels = new Map<number, number>();
   #freeTrains: Buffer[] = [];
   #isPumpQueued = false;
   #timerAtMs = Number.POSITIVE_INFINITY;
@@ -80,7 +88,10 @@ export class SimServer {
     this.#slots = Array.from({ length: serverSlots }, () => Buffer.alloc(chunkSizeBytes, RUBBISH));
     this.#reading = new Set();
     this.#readerFreeMs = new Array(READERS).fill(0);
-    this.#freeTrains = Array.from({ length: TRAIN_BUFFERS }, () => Buffer.alloc(TRAIN_BYTES));
+    const mostTrainBytes = TRAIN_PACKETS * (blockSizeBytes + BLOCK_HEADER_BYTES);
+    const bufferBytes = Math.max(mostTrainBytes, LEAST_TRAIN_BYTES);
+    this.#freeTrains = Array.from({ length: TRAIN_BUFFERS }, () => Buffer.alloc(bufferBytes));
+    this.#levels = new Map();
     this.#isPumpQueued = false;
     this.#timerAtMs = Number.POSITIVE_INFINITY;
     this.#isMapTold = false;
@@ -94,7 +105,7 @@ export class SimServer {
       blockSize: blockSizeBytes,
       map: this.#map,
       slots: this.#slots,
-      mostTrainBytes: 8 * (blockSizeBytes + 28),
+      mostTrainBytes,
       ceilingBytesPerMs: rate / 8000,
       delayMs: 0,
       waitForSlow: wait,
@@ -131,7 +142,7 @@ export class SimServer {
       if (this.#session !== session) return;
       const chunk = this.#map.nextUnknown(from);
       if (chunk < 0) return;
-      this.#image.teach(this.#map, chunk);
+      if (!this.unreadable.has(chunk)) this.#image.teach(this.#map, chunk);
       this.#tellMap();
       this.#context.agenda.after(intervalMs, () => next(chunk + 1));
     };
@@ -201,11 +212,11 @@ export class SimServer {
 
   #submitReads(session: ServerSession): void {
     for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
-      this.#read(session, order.chunk, order.slot);
+      this.#read(session, order);
     }
   }
 
-  #read(session: ServerSession, chunk: number, slot: number): void {
+  #read(session: ServerSession, { chunk, slot, mends }: ReadOrder): void {
     const { agenda, random, witness } = this.#context;
     witness.check(
       !this.#reading.has(slot) && slot < this.#slots.length,
@@ -224,19 +235,35 @@ export class SimServer {
     agenda.at(doneMs, () => {
       if (this.#session !== session) return;
       this.#reading.delete(slot);
-      const image = this.#image;
-      image.teach(this.#map, chunk);
+      witness.guard(this.name, () => session.handleRead(slot, this.#outcome(chunk, mends, bytes)));
       this.#tellMap();
-      if (!image.isZero(chunk)) image.chunk(chunk).copy(bytes);
-      const encodedLength = image.geometry.chunkLength(chunk);
-      witness.guard(this.name, () =>
-        session.handleRead(
-          slot,
-          image.isZero(chunk)
-            ? { kind: 'zero' }
-            : { kind: 'data', encodedLength, encoding: 0, variant: 0 },
-        ),
-      );
+      this.#queuePump();
+    });
+  }
+
+  #outcome(chunk: number, mends: boolean, slot: Buffer): ReadOutcome {
+    if (this.unreadable.has(chunk)) {
+      this.#tellUnreadable(chunk);
+      return { kind: 'failed', reason: 'a bad sector' };
+    }
+    const image = this.#image;
+    image.teach(this.#map, chunk);
+    if (image.isZero(chunk)) return { kind: 'zero' };
+    // Blocks of another encoding would not fit those that clients already hold.
+    const before = mends ? this.#levels.get(chunk) : undefined;
+    const { random, options } = this.#context;
+    const level = before ?? (options.compress ? random.pick(LEVELS) : 0);
+    this.#levels.set(chunk, level);
+    const { bytes, encoding, variant } = image.encode(chunk, level);
+    bytes.copy(slot);
+    return { kind: 'data', encodedLength: bytes.length, encoding, variant };
+  }
+
+  #tellUnreadable(chunk: number): void {
+    const session = this.#session;
+    this.#context.agenda.after(UNREADABLE_NOTICE_MS, () => {
+      if (this.#session !== session || !this.unreadable.has(chunk)) return;
+      session?.notify(NoticeCode.unreadable, chunk, 1, `chunk ${chunk} cannot be read`);
       this.#queuePump();
     });
   }

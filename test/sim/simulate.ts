@@ -1,4 +1,5 @@
 /** One whole run: faults first, then peace, in which everybody must get done. */
+import { mostImages } from './bounds.js';
 import { passMs, type SimOptions } from './options.js';
 import type { Random } from './random.js';
 import type { SimClient } from './sim-client.js';
@@ -43,10 +44,17 @@ export function simulate(options: SimOptions): SimResult {
   checkSilence(world);
   const { blocksSent, controlMessages, controlPeakPerSecond } = world.witness;
   const imageBlocks = world.image.dataBlocks;
+  // A tiny image may have gone by before the next client is ready.
+  const mostBlocks = mostImages(options) * imageBlocks + 64 * options.clients;
+  world.witness.check(
+    blocksSent <= mostBlocks,
+    'server',
+    `sent ${blocksSent} blocks, where ${Math.ceil(mostBlocks)} should have been plenty`,
+  );
   return {
     imageBlocks,
     blocksSent,
-    blockRatio: blocksSent / imageBlocks,
+    blockRatio: imageBlocks > 0 ? blocksSent / imageBlocks : 1,
     controlMessages,
     controlPeakPerSecond,
     virtualMs,
@@ -67,6 +75,9 @@ function hasFaults(options: SimOptions): boolean {
 function planClient(world: World, random: Random, serverStartMs: number): void {
   const { options } = world;
   const client = world.addClient(world.image, random.chance(options.blank));
+  client.settings.resumes = random.chance(options.resume);
+  client.settings.verifies = random.chance(options.verify);
+  if (client.settings.resumes) client.disk.fillPartly(random.next());
   let startMs = serverStartMs + random.next() * 15;
   if (random.chance(options.early)) startMs = serverStartMs - random.next() * EARLY_MS;
   else if (random.chance(options.late)) {
@@ -88,7 +99,7 @@ function makeSlow(client: SimClient, random: Random, options: SimOptions): void 
       client.down.queueBytes = 8192;
       break;
     default:
-      client.stutterMs = 120;
+      client.inbox.stutterMs = 120;
   }
 }
 

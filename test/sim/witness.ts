@@ -4,6 +4,7 @@ import {
   BLOCK_HEADER_BYTES,
   blockOf,
   chunkOf,
+  encodingOfKind,
   kindByteOf,
   positionOf,
   Space,
@@ -119,7 +120,8 @@ export class Witness {
     this.blocksSent++;
     const chunk = chunkOf(train, offset);
     const start = blockOf(train, offset) * this.#options.blockSizeBytes;
-    const bytes = image.chunk(chunk);
+    const kind = kindByteOf(train, offset);
+    const { bytes } = image.encode(chunk, encodingOfKind(kind) === 0 ? 0 : kind & 15);
     const end = start + length - BLOCK_HEADER_BYTES;
     const payload = offset + BLOCK_HEADER_BYTES;
     const isRight =

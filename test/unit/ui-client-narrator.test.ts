@@ -18,6 +18,9 @@ function clientProgress(changes: Partial<ClientProgress> = {}): ClientProgress {
     sizeBytes: 4 * GB,
     writtenBytes: 0,
     provenBytes: 0,
+    keptBytes: 0,
+    differingChunks: 0,
+    differingBytes: 0,
     missingChunks: 15_259,
     chunkCount: 15_259,
     wireBytes: 0,
@@ -69,11 +72,11 @@ test('a client tells what it listens to, finds and writes', () => {
   assert.equal(narrator.tell(found), "found 'lab\u{fffd}.img', 4.00 GB, at 10.0.0.1");
   const target = { path: '/dev/sda', kind: 'device', description: 'disk, 500 GB' } as const;
   assert.equal(
-    narrator.tell({ type: 'target', ...target, resumed: false }),
+    narrator.tell({ type: 'target', ...target, resumed: false, purpose: 'copy' }),
     'writing /dev/sda (disk, 500 GB)',
   );
   assert.equal(
-    narrator.tell({ type: 'target', ...target, resumed: true }),
+    narrator.tell({ type: 'target', ...target, resumed: true, purpose: 'copy' }),
     'going on with /dev/sda (disk, 500 GB)',
   );
 });
@@ -150,12 +153,20 @@ test('the last line of a client names the copy, its size, its pace and its image
   const { narrator } = client();
   narrator.tell(found);
   const description = 'disk, 500 GB';
-  narrator.tell({ type: 'target', path: '/dev/sda', kind: 'device', description, resumed: false });
+  narrator.tell({
+    type: 'target',
+    path: '/dev/sda',
+    kind: 'device',
+    description,
+    resumed: false,
+    purpose: 'copy',
+  });
   const line = narrator.tell({
     type: 'proven',
     sha256OfMap: '00112233445566778899aabbccddeeff',
     progress: clientProgress({ state: 'done', writtenBytes: 4 * GB, provenBytes: 4 * GB }),
     elapsedMs: 40_000,
+    ratio: null,
   });
   assert.equal(
     line,

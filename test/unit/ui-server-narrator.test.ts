@@ -147,8 +147,17 @@ test('the last line of a server counts clients, blocks and bytes', () => {
   const { narrator } = server();
   const progress = serverProgress({ blocksSent: 2_345_678, wireBytes: 3.4 * GB });
   assert.equal(
-    narrator.tell({ type: 'ended', progress, doneCount: 12, elapsedMs: 45_000 }),
-    'served 12 clients: 2,345,678 blocks, 3.40 GB, in 45 s',
+    narrator.tell({
+      type: 'ended',
+      progress,
+      doneCount: 12,
+      elapsedMs: 45_000,
+      imageBytes: 8 * GB,
+      wireBytes: 3.4 * GB,
+      ratio: 8 / 3.4,
+    }),
+    'served 12 clients: an image of 8.00 GB, 2,345,678 blocks, ' +
+      '3.40 GB on the wire (2.4 to 1), in 45 s',
   );
   assert.equal(narrator.status(), undefined);
 });

@@ -1,0 +1,124 @@
+/** What is to be put on the target, and what came of it. */
+import type { Geometry } from '../image/geometry.js';
+import { type EncodingId, encodingOfKind } from '../protocol/block.js';
+import type { Assembly } from './assembly.js';
+import type { Collector } from './collector.js';
+import type { Copy } from './copy.js';
+import type { StreamCounters } from './counters.js';
+
+/** Something to put on the target. */
+export type StoreOrder =
+  | {
+      kind: 'chunk';
+      chunk: number;
+      /** Memory that holds the encoded chunk. */
+      slot: number;
+      encodedLength: number;
+      encoding: EncodingId;
+      offsetBytes: number;
+      lengthBytes: number;
+      /** When known, nothing that has another digest may be written. */
+      expected: Buffer | null;
+    }
+  | { kind: 'zeros'; first: number; count: number; offsetBytes: number; lengthBytes: number };
+
+export type StoreOutcome =
+  | { kind: 'stored'; digest: Uint8Array }
+  /** It was not what it should be: a broken frame, or not the expected digest. */
+  | { kind: 'refused' };
+
+/** Longest run of zeros stored at once, so that progress shows and memory is bounded. */
+const MOST_ZERO_BYTES = 64 * 1024 * 1024;
+
+export class Storing {
+  readonly #geometry: Geometry;
+  readonly #copy: Copy;
+  readonly #assembly: Assembly;
+  readonly #counters: StreamCounters;
+  readonly #isBlank: boolean;
+  readonly #orders: StoreOrder[] = [];
+
+  /** @param isBlank the target reads as zeros wherever nothing was written */
+  constructor(copy: Copy, assembly: Assembly, counters: StreamCounters, isBlank: boolean) {
+    this.#geometry = copy.geometry;
+    this.#copy = copy;
+    this.#assembly = assembly;
+    this.#counters = counters;
+    this.#isBlank = isBlank;
+  }
+
+  poll(): StoreOrder | null {
+    return this.#orders.shift() ?? null;
+  }
+
+  /** All blocks of a chunk are here. */
+  complete(collector: Collector): void {
+    const { chunk } = collector;
+    this.#assembly.close(collector);
+    this.#copy.storing(chunk);
+    this.#orders.push({
+      kind: 'chunk',
+      chunk,
+      slot: collector.slot,
+      encodedLength: collector.encodedLength,
+      encoding: encodingOfKind(collector.kindByte) as EncodingId,
+      offsetBytes: this.#geometry.chunkOffset(chunk),
+      lengthBytes: this.#geometry.chunkLength(chunk),
+      expected: this.#copy.expectedOf(chunk),
+    });
+  }
+
+  /** A blank target needs no zeros written, as long as nothing wrong was written to it. */
+  get #areZerosFree(): boolean {
+    return this.#isBlank && this.#counters.chunksRefused === 0;
+  }
+
+  /** Orders ascending chunk numbers to be stored as zeros, in runs. */
+  zeros(chunks: readonly number[]): void {
+    const most = Math.max(1, Math.floor(MOST_ZERO_BYTES / this.#geometry.chunkSizeBytes));
+    for (let i = 0; i < chunks.length; ) {
+      const first = chunks[i]!;
+      let count = 1;
+      while (i + count < chunks.length && chunks[i + count] === first + count) {
+        if (count === most && !this.#areZerosFree) break;
+        count++;
+      }
+      this.#zeroRun(first, count);
+      i += count;
+    }
+  }
+
+  #zeroRun(first: number, count: number): void {
+    const isFree = this.#areZerosFree;
+    for (let chunk = first; chunk < first + count; chunk++) {
+      const half = this.#assembly.find(chunk);
+      if (half !== undefined) this.#assembly.abandon(half);
+      if (!isFree) this.#copy.storing(chunk);
+    }
+    if (isFree) {
+      this.#copy.storedZeros(first, count);
+      return;
+    }
+    const last = first + count - 1;
+    const offsetBytes = this.#geometry.chunkOffset(first);
+    const endBytes = this.#geometry.chunkOffset(last) + this.#geometry.chunkLength(last);
+    const lengthBytes = endBytes - offsetBytes;
+    this.#orders.push({ kind: 'zeros', first, count, offsetBytes, lengthBytes });
+  }
+
+  /** @returns the chunk to ask for again, or -1 */
+  handleStored(order: StoreOrder, outcome: StoreOutcome): number {
+    if (order.kind === 'zeros') {
+      this.#copy.storedZeros(order.first, order.count);
+      return -1;
+    }
+    this.#assembly.release(order.slot);
+    if (outcome.kind === 'stored' && this.#copy.stored(order.chunk, outcome.digest)) return -1;
+    this.#counters.chunksRefused++;
+    this.#copy.notStored(order.chunk);
+    // A zero chunk that came as data has its true content from the map.
+    if (!this.#copy.isKnownZero(order.chunk)) return order.chunk;
+    this.#zeroRun(order.chunk, 1);
+    return -1;
+  }
+}

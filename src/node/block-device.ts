@@ -1,0 +1,235 @@
+/**
+ * What the system knows of a block device, from /sys, /proc and udev's notes: its size and name,
+ * and who uses it. Where a file is missing (an old kernel, a container), the fact is missing.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Where the system's files are; tests put a folder of their own in its place. */
+export interface SystemFiles {
+  root: string;
+  /** Device number ("8:1") of a special file, or null. */
+  deviceOf(path: string): string | null;
+}
+
+export const SYSTEM: SystemFiles = {
+  root: '/',
+  deviceOf(path) {
+    try {
+      const stats = statSync(path, { bigint: true });
+      return stats.isBlockDevice() ? deviceNumber(stats.rdev) : null;
+    } catch {
+      return null;
+    }
+  },
+};
+
+/** "major:minor", as /sys and /proc write it. */
+export function deviceNumber(rdev: bigint): string {
+  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n);
+  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n);
+  return `${major}:${minor}`;
+}
+
+/** A reason why a device is in use, as a clause: 'it is mounted on /home'. */
+export interface DeviceUse {
+  kind: 'system' | 'mounted' | 'swap' | 'holder' | 'loop';
+  text: string;
+}
+
+export class BlockDevice {
+  readonly #files: SystemFiles;
+  readonly #number: string;
+  readonly #path: string;
+
+  /** @param number "major:minor" */
+  constructor(number: string, files: SystemFiles = SYSTEM) {
+    this.#files = files;
+    this.#number = number;
+    this.#path = this.#sys(number);
+  }
+
+  #sys(number: string): string {
+    return join(this.#files.root, 'sys/dev/block', number);
+  }
+
+  #read(...parts: string[]): string | null {
+    try {
+      return readFileSync(join(...parts), 'utf8').trim();
+    } catch {
+      return null;
+    }
+  }
+
+  /** Size in bytes; null when it cannot be found. Sysfs counts sectors of 512 bytes. */
+  get sizeBytes(): number | null {
+    const sectors = this.#read(this.#path, 'size');
+    return sectors === null ? null : Number(sectors) * 512;
+  }
+
+  get isReadOnly(): boolean {
+    return this.#read(this.#path, 'ro') === '1';
+  }
+
+  /** Model and serial number of the disk, as far as they are known: 'Samsung SSD 870 S5Y1'. */
+  get identity(): string {
+    const isPartition = existsSync(join(this.#path, 'partition'));
+    const disk = isPartition ? join(this.#path, '..') : this.#path;
+    const udev = this.#udevNotes(this.#read(disk, 'dev') ?? this.#number);
+    const model = udev.ID_MODEL?.replaceAll('_', ' ') ?? this.#read(disk, 'device/model');
+    const serial = udev.ID_SERIAL_SHORT ?? this.#read(disk, 'device/serial');
+    const backing = this.#read(disk, 'loop/backing_file');
+    const words = [model ?? '', serial === null ? '' : `serial ${serial}`];
+    if (backing !== null) words.push(`loop device of ${backing}`);
+    return words.filter((word) => word !== '').join(', ');
+  }
+
+  #udevNotes(number: string): Record<string, string> {
+    const notes = this.#read(this.#files.root, 'run/udev/data', `b${number}`) ?? '';
+    return Object.fromEntries(
+      notes
+        .split('\n')
+        .map((line) => /^E:([^=]+)=(.*)$/.exec(line))
+        .filter((match) => match !== null)
+        .map((match) => [match[1]!, match[2]!]),
+    );
+  }
+
+  /** Names of its partitions, in order. */
+  get partitions(): string[] {
+    return this.#folders(this.#path).filter((name) =>
+      existsSync(join(this.#path, name, 'partition')),
+    );
+  }
+
+  #folders(path: string): string[] {
+    try {
+      return readdirSync(path).sort();
+    } catch {
+      return [];
+    }
+  }
+
+  /**
+   * The device, its partitions, and whatever is built on them (LVM, RAID, encryption), by number.
+   * The value says how it hangs together: '', 'its partition sda1', 'LVM or RAID volume dm-0 on it'.
+   */
+  #family(): Map<string, string> {
+    const family = new Map<string, string>([[this.#number, '']]);
+    for (const number of family.keys()) {
+      const path = this.#sys(number);
+      for (const name of this.#folders(path)) {
+        const own = this.#read(path, name, 'dev');
+        if (own !== null && existsSync(join(path, name, 'partition')) && !family.has(own)) {
+          family.set(own, `its partition ${name}`);
+        }
+      }
+      for (const name of this.#folders(join(path, 'holders'))) {
+        const own = this.#read(path, 'holders', name, 'dev');
+        if (own !== null && !family.has(own)) family.set(own, `${name}, which is built on it,`);
+      }
+    }
+    return family;
+  }
+
+  /** Who uses the device, a part of it, or what is built on it. */
+  uses(): DeviceUse[] {
+    const family = this.#family();
+    return [
+      ...this.#mounts(family),
+      ...this.#swaps(family),
+      ...this.#holders(family),
+      ...this.#loops(family),
+    ];
+  }
+
+  #mounts(family: Map<string, string>): DeviceUse[] {
+    const uses: DeviceUse[] = [];
+    const table = this.#read(this.#files.root, 'proc/self/mountinfo') ?? '';
+    for (const line of table.split('\n')) {
+      const fields = line.split(' ');
+      const source = fields[fields.indexOf('-') + 2] ?? '';
+      const part = this.#partOf(family, fields[2] ?? '', unescaped(source));
+      if (part === undefined) continue;
+      const where = unescaped(fields[4] ?? '');
+      const isSystem = where === '/' || /^\/(boot|usr)(\/|$)/.test(where);
+      const what = part === '' ? 'it' : part;
+      const text = isSystem
+        ? `the system runs from it (${what} is mounted on ${where})`
+        : `${what} is mounted on ${where}`;
+      uses.push({ kind: isSystem ? 'system' : 'mounted', text });
+    }
+    return uses;
+  }
+
+  /** File systems that span devices have numbers of their own: their source tells. */
+  #partOf(family: Map<string, string>, number: string, source: string): string | undefined {
+    const part = family.get(number);
+    if (part !== undefined || !source.startsWith('/')) return part;
+    const ofSource = this.#files.deviceOf(source);
+    return ofSource === null ? undefined : family.get(ofSource);
+  }
+
+  #swaps(family: Map<string, string>): DeviceUse[] {
+    const uses: DeviceUse[] = [];
+    const table = this.#read(this.#files.root, 'proc/swaps') ?? '';
+    for (const line of table.split('\n').slice(1)) {
+      const number = this.#files.deviceOf(unescaped(line.split(/\s/)[0] ?? ''));
+      const part = number === null ? undefined : family.get(number);
+      if (part === undefined) continue;
+      uses.push({ kind: 'swap', text: `${part === '' ? 'it' : part} is swap space in use` });
+    }
+    return uses;
+  }
+
+  #holders(family: Map<string, string>): DeviceUse[] {
+    const uses: DeviceUse[] = [];
+    for (const [number, part] of family) {
+      for (const name of this.#folders(join(this.#sys(number), 'holders'))) {
+        const label = this.#read(this.#sys(number), 'holders', name, 'dm/name') ?? name;
+        const what = part === '' ? 'it' : part;
+        uses.push({
+          kind: 'holder',
+          text: `${what} is held by ${label} (LVM, RAID or encryption)`,
+        });
+      }
+    }
+    return uses;
+  }
+
+  #loops(family: Map<string, string>): DeviceUse[] {
+    const uses: DeviceUse[] = [];
+    const block = join(this.#files.root, 'sys/block');
+    for (const name of this.#folders(block)) {
+      const backing = this.#read(block, name, 'loop/backing_file');
+      if (backing === null) continue;
+      const number = this.#files.deviceOf(backing);
+      if (number === null || !family.has(number)) continue;
+      uses.push({ kind: 'loop', text: `loop device ${name} is set up on it` });
+    }
+    return uses;
+  }
+}
+
+/** Loop devices that are set up on a file. @param path absolute, without symbolic links */
+export function loopsOn(path: string, files: SystemFiles = SYSTEM): string[] {
+  const block = join(files.root, 'sys/block');
+  try {
+    return readdirSync(block).filter((name) => {
+      try {
+        return readFileSync(join(block, name, 'loop/backing_file'), 'utf8').trim() === path;
+      } catch {
+        return false;
+      }
+    });
+  } catch {
+    return [];
+  }
+}
+
+/** Spaces and the like are written in octal in the system's tables. */
+function unescaped(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}

@@ -1,0 +1,54 @@
+/** Reads chunks for the network: submits the jobs, and lets each outcome teach the compression. */
+import { Bitmap } from '../image/bitmap.js';
+import type { BlockMapBuilder } from '../image/block-map.js';
+import type { ReadOrder } from '../server/session.js';
+import type { ChunkResult } from './chunk-jobs.js';
+import type { ChunkPool } from './chunk-pool.js';
+import { now } from './clock.js';
+import type { Compression } from './compression.js';
+
+/** So many chunks of the pass underway at once, and the network must be waiting for them. */
+const MANY_UNDERWAY = 8;
+
+export class ChunkReader {
+  readonly #map: BlockMapBuilder;
+  readonly #pool: ChunkPool;
+  readonly #fd: number;
+  readonly #compression: Compression;
+  /** What is read again is held against the map: somebody may have refused it. */
+  readonly #readBefore: Bitmap;
+  #underway = 0;
+
+  constructor(map: BlockMapBuilder, pool: ChunkPool, fd: number, compression: Compression) {
+    this.#map = map;
+    this.#pool = pool;
+    this.#fd = fd;
+    this.#compression = compression;
+    this.#readBefore = new Bitmap(map.geometry.chunkCount);
+  }
+
+  read({ chunk, slot, mends }: ReadOrder, done: (result: ChunkResult) => void): void {
+    const { geometry } = this.#map;
+    const lengthBytes = geometry.chunkLength(chunk);
+    const choice = this.#compression.choose(chunk, mends);
+    const isFirst = this.#readBefore.set(chunk);
+    this.#underway++;
+    this.#pool.submit(
+      {
+        op: 'read',
+        fd: this.#fd,
+        offsetBytes: geometry.chunkOffset(chunk),
+        lengthBytes,
+        memoryOffset: this.#pool.memoryOffsetOf(slot),
+        wantsDigest: !isFirst || !this.#map.isKnown(chunk),
+        ...choice,
+      },
+      (result) => {
+        const isBehind = this.#underway >= MANY_UNDERWAY;
+        this.#underway--;
+        this.#compression.noteRead(chunk, lengthBytes, choice, result, isBehind, now());
+        done(result);
+      },
+    );
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Receives from the multicast group, in one of two ways: through the C library, many datagrams
+ * to a call and coalesced by the kernel where it can; or through Node, one event a datagram.
+ * What comes is the same: packets back to back in a buffer.
+ */
+import { isIPv6 } from 'node:net';
+import { BatchReader } from './batch-reader.js';
+import type { GroupOptions } from './group-sender.js';
+import { loadNative, type Native } from './native.js';
+import {
+  createUdpSocket,
+  growNativeReceiveBuffer,
+  joinGroup,
+  openNativeSocket,
+  SOL_UDP,
+  socketAddress,
+  tryGrowReceiveBuffer,
+  UDP_GRO,
+} from './socket-options.js';
+import { bindSocket, networkFailure } from './udp-binding.js';
+
+const WANTED_RECEIVE_BUFFER_BYTES = 64 * 1024 * 1024;
+/** While packets come, the socket is looked at about once a millisecond. */
+const BUSY_POLL_MS = 1;
+const IDLE_POLL_MS = 8;
+/** Batches before the event loop gets its turn for what else happens. */
+const MOST_BATCHES = 4;
+
+export interface GroupReceiver {
+  readonly transport: string;
+  /** What the kernel granted. */
+  readonly receiveBufferBytes: number;
+  close(): void;
+}
+
+/** Packets back to back in `bytes[start, end)`, from `address`. The bytes are only lent. */
+export type PacketsHandler = (bytes: Buffer, start: number, end: number, address: string) => void;
+
+export interface GroupHandler {
+  onPackets: PacketsHandler;
+  /** What was there to read has been handed over. */
+  onBatch: () => void;
+  /** False leaves packets in the socket, where it can be done. */
+  canTake: () => boolean;
+}
+
+export async function openGroupReceiver(
+  options: GroupOptions,
+  handler: GroupHandler,
+): Promise<GroupReceiver> {
+  const native = options.offload ? loadNative() : null;
+  return native === null
+    ? openThroughNode(options, handler)
+    : openThroughLibrary(options, handler, native);
+}
+
+async function openThroughNode(
+  { group, port, chosen }: GroupOptions,
+  { onPackets, onBatch }: GroupHandler,
+): Promise<GroupReceiver> {
+  const socket = createUdpSocket(group, { reuse: true });
+  // Bound to the group's own address, the socket hears no other group of this port.
+  await bindSocket(socket, group, port);
+  try {
+    socket.addMembership(group, chosen.multicastAddress);
+  } catch (error) {
+    socket.close();
+    throw networkFailure(error, group, chosen);
+  }
+  const receiveBufferBytes = tryGrowReceiveBuffer(socket, WANTED_RECEIVE_BUFFER_BYTES);
+  socket.on('error', () => {});
+  socket.on('message', (message, { address }) => {
+    onPackets(message, 0, message.length, address);
+    onBatch();
+  });
+  return { transport: 'plain datagrams', receiveBufferBytes, close: () => socket.close() };
+}
+
+function openThroughLibrary(
+  { group, port, chosen }: GroupOptions,
+  handler: GroupHandler,
+  native: Native,
+): GroupReceiver {
+  // Bound to the group's own address, the socket hears no other group of this port.
+  const fd = openNativeSocket(native, socketAddress(group, port, chosen.label));
+  if (!joinGroup(native, fd, group, chosen)) {
+    native.close(fd);
+    throw networkFailure(new Error('the group cannot be joined'), group, chosen);
+  }
+  const receiveBufferBytes = growNativeReceiveBuffer(native, fd, WANTED_RECEIVE_BUFFER_BYTES);
+  const canCoalesce = native.setOption(fd, SOL_UDP, UDP_GRO, 1);
+  const poller = new Poller(new BatchReader(native, fd, isIPv6(group)), handler);
+  return {
+    transport: canCoalesce ? 'batches and coalescing' : 'batches',
+    receiveBufferBytes,
+    close: () => {
+      poller.stop();
+      native.close(fd);
+    },
+  };
+}
+
+/**
+ * Looks at the socket by the clock. An event for every few packets would cost more than all the
+ * rest of receiving them; the socket's buffer holds what comes in between.
+ */
+class Poller {
+  readonly #reader: BatchReader;
+  readonly #handler: GroupHandler;
+  #timer: NodeJS.Timeout | undefined;
+  #immediate: NodeJS.Immediate | undefined;
+  #waitMs = IDLE_POLL_MS;
+
+  constructor(reader: BatchReader, handler: GroupHandler) {
+    this.#reader = reader;
+    this.#handler = handler;
+    this.#timer = setTimeout(this.#poll, 0);
+  }
+
+  readonly #poll = (): void => {
+    let count = 0;
+    let mayHaveMore = true;
+    for (let batch = 0; batch < MOST_BATCHES && mayHaveMore; batch++) {
+      if (!this.#handler.canTake()) {
+        mayHaveMore = false;
+        count++;
+        break;
+      }
+      const read = this.#reader.read(this.#handler.onPackets);
+      count += read.count;
+      mayHaveMore = read.mayHaveMore;
+    }
+    if (mayHaveMore) {
+      this.#immediate = setImmediate(this.#poll);
+    } else {
+      this.#waitMs = count > 0 ? BUSY_POLL_MS : Math.min(this.#waitMs * 2, IDLE_POLL_MS);
+      this.#timer = setTimeout(this.#poll, this.#waitMs);
+    }
+    if (count > 0) this.#handler.onBatch();
+  };
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#immediate);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The block map of an image file, kept beside it as `FILE.blockmap`. It is bound to the file's
+ * size, times and inode, so that a changed image never meets an old map:
+ *
+ *     "MCBMKEP1" | size u64 | modified ns i64 | changed ns i64 | inode u64 | chunk size u32 | map
+ *
+ * Devices have no such times, and no map is kept of them.
+ */
+import { type BigIntStats, fstatSync, readFileSync, statSync } from 'node:fs';
+import { open, rename, unlink } from 'node:fs/promises';
+import { BlockMap, type Digest } from '../image/block-map.js';
+import type { Geometry } from '../image/geometry.js';
+
+const MAGIC = Buffer.from('MCBMKEP1', 'latin1');
+const KEY_BYTES = MAGIC.length + 36;
+/** Two writes within this time may leave a file with the same times, where those are precise. */
+const TICK_MS = 20;
+/** The coarsest times that a file system keeps. */
+const COARSE_TICK_MS = 2_000;
+
+export class MapCache {
+  readonly path: string;
+  readonly #fd: number;
+  readonly #chunkSizeBytes: number;
+  readonly #key: Buffer;
+  readonly #isSettled: boolean;
+
+  private constructor(path: string, fd: number, stats: BigIntStats, chunkSizeBytes: number) {
+    this.path = `${path}.blockmap`;
+    this.#fd = fd;
+    this.#chunkSizeBytes = chunkSizeBytes;
+    this.#key = keyOf(stats, chunkSizeBytes);
+    this.#isSettled = isSettled(stats, Date.now());
+  }
+
+  /**
+   * @param fd the image, opened before anything of it was read
+   * @returns null where no map can be kept: devices, and files that were unpacked elsewhere
+   */
+  static of(path: string, fd: number, geometry: Geometry): MapCache | null {
+    try {
+      const stats = fstatSync(fd, { bigint: true });
+      const named = statSync(path, { bigint: true });
+      if (!stats.isFile() || named.ino !== stats.ino || named.dev !== stats.dev) return null;
+      return new MapCache(path, fd, stats, geometry.chunkSizeBytes);
+    } catch {
+      return null;
+    }
+  }
+
+  /** @returns the map kept for this very image, proven to its id, or null */
+  load(geometry: Geometry, digest: Digest): BlockMap | null {
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(this.path);
+    } catch {
+      return null;
+    }
+    if (!bytes.subarray(0, KEY_BYTES).equals(this.#key)) return null;
+    const map = BlockMap.decode(bytes.subarray(KEY_BYTES), digest);
+    const isOurs =
+      map?.geometry.sizeBytes === geometry.sizeBytes &&
+      map.geometry.chunkSizeBytes === geometry.chunkSizeBytes;
+    return isOurs ? map : null;
+  }
+
+  /**
+   * Keeps the map: whole, or not at all.
+   * @returns why it was not kept, as a clause, or null
+   */
+  async save(map: BlockMap): Promise<string | null> {
+    if (!this.#isSettled) return 'the image was written just before';
+    const temporary = `${this.path}.${process.pid}.tmp`;
+    try {
+      const stats = fstatSync(this.#fd, { bigint: true });
+      if (!keyOf(stats, this.#chunkSizeBytes).equals(this.#key)) return 'the image has changed';
+      const file = await open(temporary, 'w');
+      try {
+        await file.writev([this.#key, ...map.encode()]);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, this.path);
+      return null;
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      return (error as Error).message;
+    }
+  }
+}
+
+function keyOf(stats: BigIntStats, chunkSizeBytes: number): Buffer {
+  const key = Buffer.alloc(KEY_BYTES);
+  let at = MAGIC.copy(key);
+  at = key.writeBigUInt64BE(stats.size, at);
+  at = key.writeBigInt64BE(stats.mtimeNs, at);
+  at = key.writeBigInt64BE(stats.ctimeNs, at);
+  at = key.writeBigUInt64BE(BigInt.asUintN(64, stats.ino), at);
+  key.writeUInt32BE(chunkSizeBytes, at);
+  return key;
+}
+
+/**
+ * Whether a write after `nowMs` is sure to leave another time of change than that in `stats`.
+ * That time is always the system's own, whatever `touch` may have made of the other.
+ */
+function isSettled({ ctimeNs }: BigIntStats, nowMs: number): boolean {
+  const isCoarse = ctimeNs % 1_000_000n === 0n;
+  const tickMs = isCoarse ? COARSE_TICK_MS : TICK_MS;
+  return Number(ctimeNs / 1_000_000n) + tickMs < nowMs;
+}

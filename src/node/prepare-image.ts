@@ -1,0 +1,85 @@
+/** `multiserver --prepare`: makes the block map ahead of time, on all cores, and serves nobody. */
+import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { Failure } from '../failure.js';
+import { BlockMapBuilder } from '../image/block-map.js';
+import { chunkSizeFor, Geometry } from '../image/geometry.js';
+import type { ServerEvent } from '../server/events.js';
+import { ChunkPool } from './chunk-pool.js';
+import { now } from './clock.js';
+import { extentsOf } from './holes.js';
+import { MapCache } from './map-cache.js';
+import { Preparation } from './prepare.js';
+import type { Source } from './source.js';
+import { SourceWatch } from './source-watch.js';
+
+const PROGRESS_MS = 200;
+
+export async function prepareImage(
+  source: Source,
+  observe: (event: ServerEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const startedMs = now();
+  const geometry = new Geometry(source.sizeBytes, chunkSizeFor(source.sizeBytes));
+  const cache = MapCache.of(source.path, source.fd, geometry);
+  if (cache === null) {
+    const text = `no block map can be kept of ${source.path}: it is not a plain file; serve it as it is`;
+    throw new Failure('source', 'NOT_CACHED', text);
+  }
+  const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
+  const known = cache.load(geometry, digest);
+  if (known !== null) {
+    const elapsedMs = now() - startedMs;
+    observe({ type: 'prepared', mapId: known.id.toString('hex'), elapsedMs, fromCache: true });
+    return;
+  }
+  const builder = new BlockMapBuilder(geometry, digest);
+  await learnAll(source, builder, observe, signal);
+  const map = builder.finish();
+  const trouble = await cache.save(map);
+  if (trouble !== null) {
+    const text = `cannot keep the block map as ${cache.path}: ${trouble}`;
+    throw new Failure('source', 'CANNOT_WRITE_MAP', text);
+  }
+  const elapsedMs = now() - startedMs;
+  observe({ type: 'prepared', mapId: map.id.toString('hex'), elapsedMs, fromCache: false });
+}
+
+async function learnAll(
+  source: Source,
+  builder: BlockMapBuilder,
+  observe: (event: ServerEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { geometry } = builder;
+  const pool = new ChunkPool(1, geometry.chunkSizeBytes, availableParallelism());
+  let watch: SourceWatch | undefined;
+  const timer = setInterval(() => {
+    observe({ type: 'preparing', ratio: builder.knownCount / geometry.chunkCount });
+  }, PROGRESS_MS);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      if (signal.aborted) reject(signal.reason);
+      watch = new SourceWatch(source.path, source.fd, reject);
+      new Preparation(builder, pool, source.fd, extentsOf(source.fd), {
+        onComplete: resolve,
+        onUnreadable: (chunk, reason) => reject(unreadable(source.path, geometry, chunk, reason)),
+        onChanged: (what) => watch!.changed(what),
+      }).begin();
+    });
+    watch?.isUnchanged();
+  } finally {
+    clearInterval(timer);
+    watch?.close();
+    await pool.close();
+  }
+}
+
+function unreadable(path: string, geometry: Geometry, chunk: number, reason: string): Failure {
+  const first = geometry.chunkOffset(chunk);
+  const last = first + geometry.chunkLength(chunk) - 1;
+  const text = `bytes ${first} to ${last} of ${path} cannot be read: ${reason}; mend the source first`;
+  return new Failure('source', 'UNREADABLE', text);
+}

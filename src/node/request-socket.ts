@@ -1,0 +1,44 @@
+/** The client's socket of requests and their answers. */
+import dgram from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import createDebug from 'debug';
+import { Failure } from '../failure.js';
+import type { ChosenInterface } from './network-interface.js';
+import type { ClientOptions } from './options.js';
+
+const debug = createDebug('multiclient:requests');
+
+const FIRST_RANDOM_PORT = 32_767;
+const RANDOM_PORTS = 32_769;
+const MOST_TRIES = 20;
+
+/** Opens it at a random port, unless one was asked for. */
+export async function openRequestSocket(
+  { group, fromPort, ttl }: ClientOptions,
+  chosen: ChosenInterface,
+): Promise<dgram.Socket> {
+  const socket = dgram.createSocket({ type: isIPv6(group) ? 'udp6' : 'udp4' });
+  for (let tries = 0; ; tries++) {
+    const port = fromPort ?? FIRST_RANDOM_PORT + Math.floor(Math.random() * RANDOM_PORTS);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        socket.once('error', reject);
+        socket.bind({ port, exclusive: true }, resolve);
+      });
+      break;
+    } catch {
+      if (fromPort === undefined && tries < MOST_TRIES) continue;
+      socket.close();
+      throw new Failure(
+        'network',
+        'PORT_TAKEN',
+        `UDP port ${port} is in use; choose another with -f, or leave -f out`,
+      );
+    }
+  }
+  socket.removeAllListeners('error');
+  socket.on('error', (error) => debug('%s', error.message));
+  if (chosen.multicastAddress !== undefined) socket.setMulticastInterface(chosen.multicastAddress);
+  socket.setMulticastTTL(ttl);
+  return socket;
+}

@@ -1,0 +1,60 @@
+/**
+ * Notices that the image is not what it was when it was opened. A file's size and time of
+ * modification tell; of a device only its chunks can, when they read differently.
+ */
+import { type BigIntStats, fstatSync } from 'node:fs';
+import { Failure } from '../failure.js';
+
+const INTERVAL_MS = 1_000;
+
+export class SourceWatch {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #first: BigIntStats;
+  readonly #onChanged: (failure: Failure) => void;
+  readonly #timer: NodeJS.Timeout;
+  #isTold = false;
+
+  /** @param onChanged called once */
+  constructor(path: string, fd: number, onChanged: (failure: Failure) => void) {
+    this.#path = path;
+    this.#fd = fd;
+    this.#first = fstatSync(fd, { bigint: true });
+    this.#onChanged = onChanged;
+    this.#timer = setInterval(() => this.isUnchanged(), INTERVAL_MS);
+    this.#timer.unref();
+  }
+
+  /** Looks now. */
+  isUnchanged(): boolean {
+    const what = this.#change();
+    if (what !== null) this.changed(what);
+    return !this.#isTold;
+  }
+
+  #change(): string | null {
+    if (!this.#first.isFile()) return null;
+    let stats: BigIntStats;
+    try {
+      stats = fstatSync(this.#fd, { bigint: true });
+    } catch (error) {
+      return `cannot be examined any more: ${(error as Error).message}`;
+    }
+    if (stats.size !== this.#first.size) {
+      return `was ${this.#first.size} bytes long and is now ${stats.size}`;
+    }
+    return stats.mtimeNs === this.#first.mtimeNs ? null : 'was written to';
+  }
+
+  /** Something else found out. @param what a clause */
+  changed(what: string): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    const text = `${this.#path} ${what} while it was served; start multiserver again to serve it as it is now`;
+    this.#onChanged(new Failure('source', 'SOURCE_CHANGED', text));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+}

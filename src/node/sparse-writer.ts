@@ -1,0 +1,49 @@
+/** Writes a file from front to back, leaving holes where there is nothing but zeros. */
+import { ftruncate, write } from 'node:fs';
+import { promisify } from 'node:util';
+
+const writeAt = promisify(write);
+const truncate = promisify(ftruncate);
+
+/** As small as file systems' blocks get large, as large as keeps the writes few. */
+const GRAIN_BYTES = 65_536;
+const ZEROS = Buffer.alloc(GRAIN_BYTES);
+
+const isZero = (bytes: Buffer): boolean =>
+  ZEROS.compare(bytes, 0, bytes.length, 0, bytes.length) === 0;
+
+export class SparseWriter {
+  readonly #fd: number;
+  /** Bytes taken so far, holes included. */
+  sizeBytes = 0;
+  /** Bytes that take room on the disk. */
+  dataBytes = 0;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  async write(bytes: Buffer): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
+      // Grains lie at multiples of their size, so that a hole does not depend on the pieces given.
+      const room = GRAIN_BYTES - ((this.sizeBytes + at) % GRAIN_BYTES);
+      const grain = bytes.subarray(at, at + room);
+      if (!isZero(grain)) await this.#place(grain, this.sizeBytes + at);
+      at += grain.length;
+    }
+    this.sizeBytes += bytes.length;
+  }
+
+  async #place(bytes: Buffer, offsetBytes: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const rest = bytes.length - done;
+      done += (await writeAt(this.#fd, bytes, done, rest, offsetBytes + done)).bytesWritten;
+    }
+    this.dataBytes += bytes.length;
+  }
+
+  /** The file gets its size, which ends in a hole if the content ended in zeros. */
+  async finish(): Promise<void> {
+    await truncate(this.#fd, this.sizeBytes);
+  }
+}

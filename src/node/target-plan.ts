@@ -1,0 +1,177 @@
+/**
+ * Looks at a target, and says what will be done with it or why it cannot be used. Changes
+ * nothing: `--dry-run` stops here.
+ */
+import { type BigIntStats, closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { Failure } from '../failure.js';
+import { BlockDevice, type DeviceUse, deviceNumber, loopsOn } from './block-device.js';
+import { loadNative } from './native.js';
+import { targetFailure } from './target-failure.js';
+import type { TargetOptions } from './target-options.js';
+
+export interface TargetPlan {
+  /** The name that the copy will have. */
+  path: string;
+  kind: 'file' | 'device';
+  /** Where the bytes go until the copy is proven. */
+  workPath: string;
+  /** An existing file that becomes the work file first. */
+  takesOver: string | null;
+  holdsEarlierData: boolean;
+  /** Kind, size and, of a device, whose it is: for people. */
+  description: string;
+}
+
+/** @throws Failure when the target cannot take the image */
+export function planTarget(options: TargetOptions): TargetPlan {
+  const path = options.output ?? safeName(options.imageName);
+  const stats = statOf(path);
+  if (stats?.isBlockDevice()) return planDevice(path, stats, options);
+  if (stats !== null && !stats.isFile()) {
+    throw new Failure('target', 'NOT_A_TARGET', `${path} is neither a file nor a block device`);
+  }
+  return options.check ? planCheck(path, stats, options) : planFile(path, stats, options);
+}
+
+function statOf(path: string): BigIntStats | null {
+  try {
+    return statSync(path, { bigint: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    throw targetFailure(path, error as NodeJS.ErrnoException);
+  }
+}
+
+function planDevice(path: string, stats: BigIntStats, options: TargetOptions): TargetPlan {
+  const device = new BlockDevice(deviceNumber(stats.rdev));
+  const { sizeBytes, identity, partitions } = device;
+  const label = identity === '' ? path : `${path} (${identity})`;
+  if (sizeBytes === null) {
+    throw new Failure('target', 'NO_SIZE', `the size of ${label} cannot be found in /sys`);
+  }
+  if (sizeBytes < options.sizeBytes) {
+    throw new Failure(
+      'target',
+      'TOO_SMALL',
+      `${label} holds ${sizeBytes} bytes, the image has ${options.sizeBytes}; use a larger device`,
+    );
+  }
+  if (!options.check) {
+    if (device.isReadOnly) {
+      throw new Failure('target', 'READ_ONLY', `${label} is read-only; unlock it or use another`);
+    }
+    refuseUses(label, device.uses(), options.force);
+  }
+  const details = [`device of ${sizeBytes} bytes`];
+  if (identity !== '') details.push(identity);
+  if (partitions.length > 0) details.push(`holds partitions ${partitions.join(', ')}`);
+  return {
+    path,
+    kind: 'device',
+    workPath: path,
+    takesOver: null,
+    holdsEarlierData: options.resume || options.check,
+    description: details.join(', '),
+  };
+}
+
+/** Mounted file systems, swap and the system's own disk are refused whatever is forced. */
+function refuseUses(label: string, uses: readonly DeviceUse[], force: boolean): void {
+  const use =
+    uses.find(({ kind }) => kind === 'system') ??
+    uses.find(({ kind }) => kind === 'mounted' || kind === 'swap') ??
+    uses[0];
+  if (use === undefined) return;
+  const mayForce = use.kind === 'holder' || use.kind === 'loop';
+  if (mayForce && force) return;
+  const advice: Record<DeviceUse['kind'], string> = {
+    system: 'choose another disk',
+    mounted: 'unmount it first, or choose another disk',
+    swap: 'switch it off with swapoff first, or choose another disk',
+    holder: 'release it there first, or choose another disk',
+    loop: 'detach it with losetup -d first, or choose another disk',
+  };
+  const code = use.kind === 'system' ? 'SYSTEM_DISK' : 'BUSY';
+  throw new Failure('target', code, `${label} is in use: ${use.text}; ${advice[use.kind]}`);
+}
+
+function planCheck(path: string, stats: BigIntStats | null, options: TargetOptions): TargetPlan {
+  if (stats === null) {
+    throw new Failure('target', 'NO_TARGET', `there is no ${path} to check; name it with -o`);
+  }
+  const isOtherSize = Number(stats.size) !== options.sizeBytes;
+  const remark = isOtherSize ? `, the image has ${options.sizeBytes}` : '';
+  return {
+    path,
+    kind: 'file',
+    workPath: path,
+    takesOver: null,
+    holdsEarlierData: true,
+    description: `file of ${stats.size} bytes${remark}`,
+  };
+}
+
+function planFile(path: string, stats: BigIntStats | null, options: TargetOptions): TargetPlan {
+  const workPath = `${path}.part`;
+  const part = statOf(workPath);
+  if (part !== null && !part.isFile()) {
+    throw new Failure('target', 'NOT_A_TARGET', `${workPath} is in the way: it is not a file`);
+  }
+  const mayTakeOver = stats !== null && part === null && options.resume;
+  const isNamed = options.output !== undefined || options.force || options.resume;
+  if (stats !== null && !isNamed) {
+    throw new Failure(
+      'target',
+      'EXISTS',
+      `${path} exists already; name another file with -o, bring it up to date with --resume, ` +
+        'or replace it with --force',
+    );
+  }
+  if (stats !== null) refuseUsedFile(path);
+  if (part !== null) refuseUsedFile(workPath);
+  const earlier = part ?? (mayTakeOver ? stats : null);
+  const allocated = options.sparse ? '' : ', fully allocated';
+  return {
+    path,
+    kind: 'file',
+    workPath,
+    takesOver: mayTakeOver ? path : null,
+    holdsEarlierData: earlier !== null && earlier.size > 0n,
+    description: `${earlier === null ? 'file' : `file with ${earlier.size} bytes of an earlier copy`}${allocated}`,
+  };
+}
+
+/** A file that is served, written or mounted just now must not be replaced under its users. */
+function refuseUsedFile(path: string): void {
+  const loop = loopsOn(realpathSync(path))[0];
+  if (loop !== undefined) {
+    const text = `${path} is in use: loop device ${loop} is set up on it; detach it first`;
+    throw new Failure('target', 'BUSY', text);
+  }
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY);
+  } catch {
+    return;
+  }
+  const isFree = loadNative()?.lock(fd, true) ?? true;
+  closeSync(fd);
+  if (!isFree) throw inUse(path);
+}
+
+export function inUse(path: string): Failure {
+  const text =
+    `${path} is in use by another multiserver or multiclient on this host: ` +
+    'a copy must not go where its source is; name another target';
+  return new Failure('target', 'BUSY', text);
+}
+
+/** The server's name for the image as a file name in this folder, without path or tricks. */
+export function safeName(name: string): string {
+  const base = basename(name.replaceAll('\\', '/'))
+    .replace(/[^\p{L}\p{N}._+ -]/gu, '_')
+    .replace(/^[. -]+/, '');
+  return join('.', base === '' ? 'image' : base);
+}

@@ -1,0 +1,202 @@
+/**
+ * Images stored compressed are served as what they contain. Chunks are read at any place, so
+ * the content is unpacked once, into a file without a name: it takes what the content's data
+ * takes, beside the image or in the folder for such things, and is gone when we are.
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, createReadStream, openSync, readSync, statSync, unlinkSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import * as zlib from 'node:zlib';
+import { Failure } from '../failure.js';
+import { now } from './clock.js';
+import { SparseWriter } from './sparse-writer.js';
+
+export interface Packing {
+  suffix: string;
+  magic: readonly number[];
+  /** What unpacks it where Node does not, and the package of Debian that has it. */
+  command: string;
+  debianPackage: string;
+}
+
+const PACKINGS: readonly Packing[] = [
+  { suffix: '.gz', magic: [0x1f, 0x8b], command: 'gzip', debianPackage: 'gzip' },
+  { suffix: '.zst', magic: [0x28, 0xb5, 0x2f, 0xfd], command: 'zstd', debianPackage: 'zstd' },
+  {
+    suffix: '.xz',
+    magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
+    command: 'xz',
+    debianPackage: 'xz-utils',
+  },
+];
+
+/** Room that others on the disk keep. */
+const RESERVE_BYTES = 64 * 1024 * 1024;
+const PROGRESS_MS = 200;
+const PIECE_BYTES = 1024 * 1024;
+const UNNAMED = 'image';
+
+export interface Unpacked {
+  /** To be closed by the caller; the file has no name any more. */
+  fd: number;
+  /** The image's name without the suffix. */
+  name: string;
+  sizeBytes: number;
+  /** What it takes on the disk until it is closed. */
+  dataBytes: number;
+  folder: string;
+}
+
+/** Tells a compressed image by its name and its first bytes; null for any other. */
+export function packingOf(path: string): Packing | null {
+  const packing = PACKINGS.find(({ suffix }) => path.toLowerCase().endsWith(suffix));
+  if (packing === undefined) return null;
+  const first = Buffer.alloc(packing.magic.length);
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      readSync(fd, first, 0, first.length, 0);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Whoever opens it to serve it says why it cannot be read.
+    return null;
+  }
+  return first.equals(Buffer.from(packing.magic)) ? packing : null;
+}
+
+/**
+ * @param onProgress packed bytes read so far, as a share of all; content so far, in bytes
+ * @throws Failure when it is damaged, when the disk is full, or when a program is missing
+ */
+export async function unpack(
+  path: string,
+  packing: Packing,
+  onProgress: (ratio: number, sizeBytes: number) => void,
+  signal: AbortSignal,
+): Promise<Unpacked> {
+  const { fd, folder } = openUnnamed(path);
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    const budgetBytes = bavail * bsize - RESERVE_BYTES;
+    const writer = new SparseWriter(fd);
+    const packedBytes = statSync(path).size;
+    let readBytes = 0;
+    let toldMs = now();
+    const source = createReadStream(path, { highWaterMark: PIECE_BYTES });
+    source.on('data', (bytes) => {
+      readBytes += bytes.length;
+    });
+    for await (const bytes of unpacked(source, packing, path, signal)) {
+      await writer.write(bytes);
+      if (writer.dataBytes > budgetBytes) throw noRoom(path, folder);
+      if (now() - toldMs < PROGRESS_MS) continue;
+      toldMs = now();
+      onProgress(readBytes / packedBytes, writer.sizeBytes);
+    }
+    await writer.finish();
+    const { sizeBytes, dataBytes } = writer;
+    const name = basename(path).slice(0, -packing.suffix.length) || UNNAMED;
+    return { fd, name, sizeBytes, dataBytes, folder };
+  } catch (error) {
+    closeSync(fd);
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof Failure) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC') throw noRoom(path, folder);
+    throw new Failure('source', 'CANNOT_UNPACK', `cannot unpack ${path}: ${message}`);
+  }
+}
+
+const noRoom = (path: string, folder: string): Failure =>
+  new Failure(
+    'source',
+    'NO_SPACE',
+    `there is no room in ${folder} for what ${path} contains; free some, or name another folder with TMPDIR`,
+  );
+
+/** A new file that vanishes with its descriptor. */
+function openUnnamed(path: string): { fd: number; folder: string } {
+  const asked = process.env.TMPDIR;
+  const beside = dirname(resolve(path));
+  for (const folder of asked ? [asked] : [beside, tmpdir()]) {
+    const name = join(folder, `.multiserver-${randomBytes(6).toString('hex')}.tmp`);
+    try {
+      const fd = openSync(name, 'wx+', 0o600);
+      unlinkSync(name);
+      return { fd, folder };
+    } catch {
+      // The next folder.
+    }
+  }
+  const folders = asked ?? `${beside} or ${tmpdir()}`;
+  throw new Failure(
+    'source',
+    'CANNOT_UNPACK',
+    `cannot write to ${folders}, where ${path} would be unpacked; name a folder with TMPDIR`,
+  );
+}
+
+function unpacked(
+  source: Readable,
+  packing: Packing,
+  path: string,
+  signal: AbortSignal,
+): AsyncIterable<Buffer> {
+  const stream = nodesUnpacker(packing);
+  if (stream === null) return runCommand(source, packing, path, signal);
+  source.on('error', (error) => stream.destroy(error));
+  signal.addEventListener('abort', () => stream.destroy(), { once: true });
+  return source.pipe(stream);
+}
+
+function nodesUnpacker({ suffix }: Packing): ReturnType<typeof zlib.createGunzip> | null {
+  const options = { chunkSize: PIECE_BYTES };
+  if (suffix === '.gz') return zlib.createGunzip(options);
+  const { createZstdDecompress } = zlib as { createZstdDecompress?: typeof zlib.createGunzip };
+  return suffix === '.zst' ? (createZstdDecompress?.(options) ?? null) : null;
+}
+
+/** Unpacks with a program of the system. */
+async function* runCommand(
+  source: Readable,
+  { command, debianPackage }: Packing,
+  path: string,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const child = spawn(command, ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'], signal });
+  let complaint = '';
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', resolve);
+  });
+  // It is looked at below; until then nobody may take it for forgotten.
+  ended.catch(() => {});
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint = (complaint + text).slice(0, 500);
+  });
+  // It ends before its input does when that is damaged.
+  child.stdin.on('error', () => {});
+  source.on('error', () => child.kill());
+  source.pipe(child.stdin);
+  try {
+    yield* child.stdout as AsyncIterable<Buffer>;
+    const status = await ended;
+    if (status !== 0) throw new Error(complaint.trim() || `${command} failed`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw new Failure(
+      'source',
+      'NO_UNPACKER',
+      `to unpack ${path}, the program ${command} is needed; install the package ${debianPackage}`,
+    );
+  } finally {
+    source.destroy();
+    if (child.exitCode === null) child.kill();
+  }
+}

@@ -1,0 +1,43 @@
+/** The system's libzstd, through koffi: every Debian has it, since its package manager needs it. */
+import { createRequire } from 'node:module';
+import type { ZstdEngine } from './zstd.js';
+
+const LIBRARY = 'libzstd.so.1';
+
+/** Results above this are error codes: negative numbers in an unsigned type. */
+const LARGEST_RESULT = 2 ** 32;
+
+export function openZstdLibrary(): ZstdEngine | null {
+  if (process.platform !== 'linux') return null;
+  try {
+    const koffi = createRequire(import.meta.url)('koffi');
+    const library = koffi.load(LIBRARY);
+    const compress = library.func(
+      'size_t ZSTD_compressCCtx(void *context, uint8_t *to, size_t capacity, const uint8_t *from, size_t length, int level)',
+    );
+    const decompress = library.func(
+      'size_t ZSTD_decompressDCtx(void *context, uint8_t *to, size_t capacity, const uint8_t *from, size_t length)',
+    );
+    const createCompressor = library.func('void *ZSTD_createCCtx()');
+    const createDecompressor = library.func('void *ZSTD_createDCtx()');
+    // Made for the first chunk, and kept: a thread works on one chunk at a time.
+    let compressor: unknown = null;
+    let decompressor: unknown = null;
+    return {
+      compress(input, output, level) {
+        compressor ??= createCompressor();
+        return lengthOf(compress(compressor, output, output.length, input, input.length, level));
+      },
+      decompress(input, output) {
+        decompressor ??= createDecompressor();
+        return lengthOf(decompress(decompressor, output, output.length, input, input.length));
+      },
+    };
+  } catch {
+    return null;
+  }
+}
+
+function lengthOf(result: number | bigint): number {
+  return result < LARGEST_RESULT ? Number(result) : -1;
+}

@@ -1,0 +1,68 @@
+/**
+ * A client's group socket: hands packets over at once, unless the processor is busy. Then the
+ * kernel keeps as many as its buffer holds, and drops the rest.
+ */
+import type { Agenda } from './agenda.js';
+import type { Random } from './random.js';
+
+/** What the kernel keeps. */
+export const SOCKET_BYTES = 128 * 1024;
+/** Chance per arrival that the processor then does something else. */
+const STUTTER_RATIO = 0.01;
+
+interface Arrival {
+  train: Buffer;
+  pieces: readonly number[];
+  address: string;
+}
+
+export class Inbox {
+  /** How long, at most, the processor does something else at a time. */
+  stutterMs = 0;
+  readonly #agenda: Agenda;
+  readonly #random: Random;
+  readonly #take: (train: Buffer, pieces: readonly number[], address: string) => void;
+  #waiting: Arrival[] = [];
+  #waitingBytes = 0;
+  #busyUntilMs = 0;
+
+  /** @param take gets pieces of a train: start, end, start, end, ... */
+  constructor(
+    agenda: Agenda,
+    random: Random,
+    take: (train: Buffer, pieces: readonly number[], address: string) => void,
+  ) {
+    this.#agenda = agenda;
+    this.#random = random;
+    this.#take = take;
+  }
+
+  /** The program ends, and its socket with it. */
+  clear(): void {
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#busyUntilMs = 0;
+  }
+
+  arrive(train: Buffer, pieces: readonly number[], address: string): void {
+    const { now } = this.#agenda;
+    if (now < this.#busyUntilMs) {
+      if (this.#waitingBytes + train.length > SOCKET_BYTES) return;
+      this.#waiting.push({ train, pieces, address });
+      this.#waitingBytes += train.length;
+      return;
+    }
+    this.#take(train, pieces, address);
+    if (this.stutterMs > 0 && this.#random.chance(STUTTER_RATIO)) {
+      this.#busyUntilMs = now + this.#random.next() * this.stutterMs;
+      this.#agenda.at(this.#busyUntilMs, () => this.#drain());
+    }
+  }
+
+  #drain(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (const { train, pieces, address } of waiting) this.arrive(train, pieces, address);
+  }
+}

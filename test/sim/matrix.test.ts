@@ -1,0 +1,73 @@
+/** Many small worlds with all kinds of faults, from fixed seeds: in each, everybody gets done. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CALM, type SimOptions } from './options.js';
+import { simulate } from './simulate.js';
+
+const SMALL: SimOptions = { ...CALM, clients: 8, imageChunks: 64, zeros: 0.2, blank: 0.5 };
+
+const ALL: Partial<SimOptions> = {
+  loss: 0.01,
+  burst: 0.0005,
+  reorder: 0.01,
+  duplicate: 0.01,
+  late: 0.3,
+  early: 0.2,
+  slow: 0.2,
+  crashes: 3,
+  serverRestarts: 2,
+  partitions: 2,
+  prepareMs: 400,
+};
+
+const CASES: Record<string, Partial<SimOptions>> = {
+  'no faults': { blank: 1 },
+  'no client has a blank target': { blank: 0 },
+  'the map is prepared while serving': { prepareMs: 400 },
+  'hardly anything but zeros': { zeros: 0.9 },
+  'one client': { clients: 1, loss: 0.02 },
+  'one chunk': { imageChunks: 1, loss: 0.05 },
+  'some loss': { loss: 0.01 },
+  'heavy loss': { loss: 0.1 },
+  'bursts of loss': { burst: 0.002 },
+  'packets overtake and repeat each other': { reorder: 0.1, duplicate: 0.1 },
+  'most clients join late': { late: 0.8, loss: 0.005 },
+  'most clients wait for the server': { early: 0.8, prepareMs: 300 },
+  'clients crash': { crashes: 6, loss: 0.005 },
+  'the server restarts': { serverRestarts: 3, loss: 0.005 },
+  'the server restarts while it prepares the map': { serverRestarts: 3, prepareMs: 600 },
+  'the network falls apart': { partitions: 4, loss: 0.005 },
+  'slow disks, links and processors': { slow: 0.5, loss: 0.005 },
+  'the server waits for the slow': { slow: 0.3, wait: true },
+  'few slots at the clients': { clientSlots: 3, loss: 0.02, slow: 0.3 },
+  'few slots at the server': { serverSlots: 3, loss: 0.02 },
+  'many pages of the map': {
+    imageChunks: 9000,
+    chunkSizeBytes: 128,
+    blockSizeBytes: 64,
+    clients: 3,
+    loss: 0.01,
+    prepareMs: 300,
+    serverRestarts: 1,
+  },
+  'all at once': ALL,
+  'all at once, with the server waiting for the slow': { ...ALL, wait: true },
+};
+
+for (const [name, options] of Object.entries(CASES)) {
+  test(name, () => {
+    for (let seed = 1; seed <= (name === 'many pages of the map' ? 1 : 8); seed++) {
+      simulate({ ...SMALL, ...options, seed });
+    }
+  });
+}
+
+test('200 clients', () => {
+  const { blockRatio } = simulate({ ...SMALL, clients: 200, loss: 0.01, late: 0.1, seed: 7 });
+  assert.ok(blockRatio < 4);
+});
+
+test('the same seed gives the same run', () => {
+  const options = { ...SMALL, ...ALL, seed: 5 };
+  assert.deepEqual(simulate(options), simulate(options));
+});

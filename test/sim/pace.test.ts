@@ -1,0 +1,115 @@
+/** How long things take, in virtual time: the rate is the operator's, and nobody alone spoils it. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CALM, passMs, type SimOptions } from './options.js';
+import type { SimClient } from './sim-client.js';
+import { World } from './world.js';
+
+/** A pass of two seconds. */
+const LONG: SimOptions = { ...CALM, imageChunks: 256, rate: 4_800_000 };
+
+function start(options: SimOptions): World {
+  const world = new World(options);
+  world.addServer('server').start(options.prepareMs);
+  for (let i = 0; i < options.clients; i++) {
+    const client = world.addClient();
+    client.settings.openMs = 2;
+    client.start();
+  }
+  return world;
+}
+
+/** Passes that it took until the last of `clients` was done. */
+function passesOf(world: World, clients: readonly SimClient[] = world.clients): number {
+  const startMs = world.agenda.now;
+  world.runUntil(startMs + 60_000, () => clients.every((client) => client.isFinished));
+  const finishedMs = Math.max(...clients.map((client) => client.finishedMs));
+  return (finishedMs - startMs) / passMs(world.options);
+}
+
+for (const clients of [1, 20, 60, 200]) {
+  test(`without faults, ${clients} clients are done after one pass`, () => {
+    const passes = passesOf(start({ ...LONG, seed: 61, clients }));
+    assert.ok(passes < 1.3, `took ${passes} passes`);
+  });
+}
+
+for (const [clients, loss] of [
+  [1, 0.01],
+  [20, 0.01],
+  [100, 0.01],
+  [20, 0.05],
+] as const) {
+  test(`${clients} clients that lose ${100 * loss} % at random do not make the server slow`, () => {
+    const world = start({ ...LONG, seed: 62, clients, loss });
+    const passes = passesOf(world);
+    const sent = world.witness.blocksSent / world.image.dataBlocks;
+    assert.ok(passes < 1.6 * sent + 0.5, `took ${passes} passes for ${sent} times the image`);
+  });
+}
+
+test('clients that join one after the other do not make the server slow', () => {
+  const world = start({ ...LONG, seed: 63, clients: 1 });
+  for (let i = 0; i < 20; i++) {
+    const client = world.addClient();
+    // As on a machine that takes its time to open the target.
+    client.settings.openMs = 150;
+    world.agenda.after((i * passMs(LONG)) / 25, () => client.start());
+  }
+  const passes = passesOf(world, world.clients.slice(0, 1));
+  assert.ok(passes < 1.3, `took ${passes} passes`);
+});
+
+for (const [name, hinder] of [
+  [
+    'a slow link',
+    (client: SimClient) => {
+      client.down.bytesPerMs = LONG.rate / 8000 / 5;
+      client.down.queueBytes = 8192;
+    },
+  ],
+  [
+    'a slow disk',
+    (client: SimClient) => {
+      client.disk.storeMs = 60;
+    },
+  ],
+  [
+    'a stuttering processor',
+    (client: SimClient) => {
+      client.inbox.stutterMs = 400;
+    },
+  ],
+  [
+    'no way back to the server',
+    (client: SimClient) => {
+      client.up.isCut = true;
+    },
+  ],
+] as const) {
+  test(`one client with ${name} does not hold up the others`, () => {
+    const world = start({ ...LONG, seed: 64, clients: 8 });
+    world.runFor(100);
+    const [slow, ...others] = world.clients;
+    hinder(slow!);
+    const passes = passesOf(world, others);
+    assert.ok(passes < 1.6, `took ${passes} passes`);
+    world.heal();
+    world.finishWithin(20_000);
+  });
+}
+
+test('a server that waits goes as slowly as the slowest link, and wastes little', () => {
+  const world = start({ ...LONG, seed: 65, clients: 5, wait: true });
+  world.clients[0]!.down.bytesPerMs = LONG.rate / 8000 / 2;
+  const passes = passesOf(world);
+  const sent = world.witness.blocksSent / world.image.dataBlocks;
+  assert.ok(passes < 3.5, `took ${passes} passes`);
+  assert.ok(sent < 1.3, `sent ${sent} times the image`);
+});
+
+test('the first block comes within a second of the first request, however long the map takes', () => {
+  const world = start({ ...LONG, seed: 66, clients: 1, prepareMs: 100_000 });
+  world.runFor(1000);
+  assert.ok(world.witness.blocksSent > 0);
+});

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Assembly } from '../../src/client/assembly.js';
+import { Collector } from '../../src/client/collector.js';
+import { blockCountOf, blockLengthOf } from '../../src/protocol/block.js';
+import type { Run } from '../../src/protocol/from-client.js';
+
+const MOST_BYTES = 1200;
+
+const slotsOf = (count: number) => Array.from({ length: count }, () => Buffer.alloc(MOST_BYTES));
+const never = () => assert.fail('nothing should be given up');
+
+/** The block numbers that runs stand for. */
+const blocksOf = (runs: readonly Run[]): number[] =>
+  runs.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
+
+test('property: blocks in any order, some twice, make the chunk whole when the last is in', () => {
+  const sizes = fc.record({
+    encodedLength: fc.integer({ min: 1, max: MOST_BYTES }),
+    blockSize: fc.integer({ min: 16, max: 90 }),
+    order: fc.array(fc.nat(), { maxLength: 150 }),
+    offset: fc.nat({ max: 20 }),
+  });
+  const collector = new Collector(0, Buffer.alloc(MOST_BYTES));
+  fc.assert(
+    fc.property(sizes, ({ encodedLength, blockSize, order, offset }) => {
+      const chunk = Buffer.from(Array.from({ length: encodedLength }, (_, at) => (at * 31) & 255));
+      const count = blockCountOf(encodedLength, blockSize);
+      // Used before, for chunks of other sizes: nothing of them is left.
+      collector.begin(1, 0, encodedLength, blockSize);
+      collector.bytes.fill(0);
+      assert.equal(collector.blockCount, count);
+      const had = new Set<number>();
+      const rest = Array.from({ length: count }, (_, block) => block);
+      for (const block of [...order.map((number) => number % count), ...rest]) {
+        const length = blockLengthOf(encodedLength, blockSize, block);
+        const from = block * blockSize;
+        const packet = Buffer.alloc(offset + length + 5, 0xff);
+        chunk.copy(packet, offset, from, from + length);
+        assert.equal(collector.add(block, packet, offset, offset + length), !had.has(block));
+        had.add(block);
+        const missing = rest.filter((number) => !had.has(number));
+        assert.deepEqual(blocksOf(collector.missingRuns(1000)), missing);
+        assert.equal(collector.isComplete, missing.length === 0);
+        assert.equal(collector.isHalf, missing.length > 0);
+      }
+      assert.deepEqual(collector.bytes.subarray(0, encodedLength), chunk);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('missing blocks come as runs, and no more of them than were asked for', () => {
+  const collector = new Collector(0, Buffer.alloc(MOST_BYTES));
+  collector.begin(1, 0, 1000, 100);
+  for (const block of [0, 3, 4, 8]) collector.add(block, Buffer.alloc(100), 0, 100);
+  const runs = [
+    { first: 1, count: 2 },
+    { first: 5, count: 3 },
+    { first: 9, count: 1 },
+  ];
+  assert.deepEqual(collector.missingRuns(9), runs);
+  assert.deepEqual(collector.missingRuns(2), runs.slice(0, 2));
+});
+
+test('a slot serves one chunk from its first block until it is released', () => {
+  const assembly = new Assembly(slotsOf(2));
+  const first = assembly.open(10, 0, 100, 50, never)!;
+  assert.equal(assembly.find(10), first);
+  assert.deepEqual([assembly.openCount, assembly.freeCount], [1, 1]);
+  assembly.close(first);
+  assert.equal(assembly.find(10), undefined);
+  assert.deepEqual([assembly.openCount, assembly.freeCount], [0, 1], 'it is being stored');
+  const second = assembly.open(11, 0, 100, 50, never)!;
+  assert.notEqual(second.bytes, first.bytes);
+  assembly.close(second);
+  assert.equal(assembly.isExhausted, true);
+  assert.equal(assembly.open(12, 0, 100, 50, never), null);
+  assembly.release(first.slot);
+  assert.equal(assembly.isExhausted, false);
+  assert.equal(assembly.open(12, 0, 100, 50, never)?.slot, first.slot);
+});
+
+test('without a free slot, the half chunk that waited longest gives up its own', () => {
+  for (const start of [1000, 0xfffffff0]) {
+    const assembly = new Assembly(slotsOf(3));
+    for (const [index, chunk] of [7, 8, 9].entries()) {
+      assembly.open(chunk, 0, 100, 50, never)!.lastPosition = (start + index * 10) >>> 0;
+    }
+    assembly.find(7)!.lastPosition = (start + 50) >>> 0;
+    const givenUp: number[] = [];
+    const opened = assembly.open(10, 0, 100, 50, (chunk) => givenUp.push(chunk))!;
+    assert.deepEqual(givenUp, [8], `positions from ${start} on`);
+    assert.equal(assembly.find(8), undefined);
+    assert.equal(assembly.find(10), opened);
+    assert.equal(opened.isHalf, false, 'nothing is left of the chunk before');
+  }
+});
+
+test('what is dropped frees its slot at once', () => {
+  const assembly = new Assembly(slotsOf(4));
+  for (const chunk of [1, 2, 3]) assembly.open(chunk, 0, 100, 50, never);
+  assembly.abandon(assembly.find(2)!);
+  assert.deepEqual([assembly.openCount, assembly.freeCount], [2, 2]);
+  assembly.clear();
+  assert.deepEqual([assembly.openCount, assembly.freeCount], [0, 4]);
+  assert.deepEqual([...assembly.halves()], []);
+});
+
+test('property: chunks never share a slot, and the slots never grow in number', () => {
+  const acts = fc.array(
+    fc.tuple(fc.constantFrom('open', 'close', 'release', 'abandon'), fc.nat({ max: 9 })),
+    { maxLength: 100 },
+  );
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 4 }), acts, (count, list) => {
+      const assembly = new Assembly(slotsOf(count));
+      const storing = new Map<number, number>();
+      for (const [act, chunk] of list) {
+        const collector = assembly.find(chunk);
+        if (act === 'open' && collector === undefined) assembly.open(chunk, 0, 100, 50, () => {});
+        if (act === 'abandon' && collector !== undefined) assembly.abandon(collector);
+        if (act === 'close' && collector !== undefined && !storing.has(chunk)) {
+          assembly.close(collector);
+          storing.set(chunk, collector.slot);
+        }
+        const slot = storing.get(chunk);
+        if (act === 'release' && slot !== undefined) {
+          assembly.release(slot);
+          storing.delete(chunk);
+        }
+        const used = [...assembly.halves()].map((half) => half.slot);
+        used.push(...storing.values());
+        assert.equal(new Set(used).size, used.length);
+        assert.equal(used.length + assembly.freeCount, count);
+        assert.equal(assembly.openCount, used.length - storing.size);
+      }
+    }),
+  );
+});

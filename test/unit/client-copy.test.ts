@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Copy } from '../../src/client/copy.js';
+import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
+import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
+import { CHUNK_SIZE, contentOf, sha256 } from './server-driver.js';
+
+const CHUNKS = 12;
+const geometry = new Geometry((CHUNKS - 1) * CHUNK_SIZE + 5, CHUNK_SIZE);
+const FRESH = { holdsEarlierData: false, keepsDigests: false };
+
+/** What a chunk's place on the target can hold. */
+type Content = 'good' | 'bad' | 'zeros' | 'old';
+
+const digestOf = (chunk: number, content: Content) =>
+  sha256(content === 'good' ? contentOf(chunk) : Buffer.from(`${content} ${chunk}`));
+
+function mapOf(zeros: readonly boolean[], size = geometry): BlockMap {
+  const builder = new BlockMapBuilder(size, sha256);
+  for (let chunk = 0; chunk < size.chunkCount; chunk++) {
+    if (zeros[chunk] === true) builder.setZero(chunk);
+    else builder.setData(chunk, digestOf(chunk, 'good'));
+  }
+  return builder.finish();
+}
+
+/** A copy, the target it speaks of, and what is on its way there. */
+class Bench {
+  readonly copy = new Copy(geometry, sha256, FRESH);
+  readonly target: Content[] = new Array(CHUNKS).fill('old');
+  readonly #underway = new Map<number, Content>();
+  readonly #map: BlockMap;
+
+  constructor(readonly zeros: readonly boolean[]) {
+    this.#map = mapOf(zeros);
+  }
+
+  truth(chunk: number): Content {
+    return this.zeros[chunk] === true ? 'zeros' : 'good';
+  }
+
+  arrive(chunk: number, content: 'good' | 'bad'): void {
+    if (this.copy.isSettled(chunk)) return;
+    this.copy.storing(chunk);
+    this.#underway.set(chunk, content);
+  }
+
+  arriveZeros(first: number, count: number): void {
+    this.storeZeros(this.copy.missingThatMayBeZero(first, count));
+  }
+
+  storeZeros(chunks: readonly number[]): void {
+    for (const chunk of chunks) {
+      assert.equal(this.copy.isSettled(chunk), false);
+      this.copy.storing(chunk);
+      this.#underway.set(chunk, 'zeros');
+    }
+  }
+
+  /** A write ends; as the driver does, nothing is written that has another digest than is known. */
+  finish(chunk: number): void {
+    const content = this.#underway.get(chunk);
+    if (content === undefined) return;
+    this.#underway.delete(chunk);
+    if (content === 'zeros') {
+      this.target[chunk] = content;
+      this.copy.storedZeros(chunk, 1);
+      return;
+    }
+    const digest = digestOf(chunk, content);
+    const expected = this.copy.expectedOf(chunk);
+    if (expected?.equals(digest) !== false) this.target[chunk] = content;
+    if (!this.copy.stored(chunk, digest)) this.copy.notStored(chunk);
+  }
+
+  learnMap(): void {
+    if (this.copy.map !== null) return;
+    this.copy.beginMap(this.#map.id);
+    const map = this.copy.map!;
+    assert(map.acceptRoot(this.#map.root));
+    const page = this.#map.page(0);
+    if (page !== null) assert(map.acceptPage(0, page));
+    this.storeZeros(this.copy.judgePage(0).zeros);
+  }
+
+  /** Holds the copy's own account against the target. */
+  check(): void {
+    const { copy } = this;
+    const at = [...Array(CHUNKS).keys()].filter(
+      (chunk) => copy.isSettled(chunk) && !this.#underway.has(chunk),
+    );
+    assert.equal(copy.missingCount, CHUNKS - at.length);
+    const bytes = at.reduce((sum, chunk) => sum + geometry.chunkLength(chunk), 0);
+    assert.equal(copy.writtenBytes, bytes);
+    assert.equal(copy.isWhole, at.length === CHUNKS);
+    assert.equal(copy.isProven, copy.provenCount === CHUNKS);
+    if (copy.map === null) {
+      assert.equal(copy.provenBytes, 0);
+      return;
+    }
+    // With the map at hand, what is at its place is right, and proven.
+    assert.equal(copy.provenBytes, bytes);
+    for (const chunk of at) assert.equal(this.target[chunk], this.truth(chunk), `chunk ${chunk}`);
+  }
+}
+
+const chunks = fc.nat({ max: CHUNKS - 1 });
+const acts = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.tuple(fc.constantFrom('good', 'bad', 'finish'), chunks) },
+    { weight: 2, arbitrary: fc.tuple(fc.constant('zeros'), chunks) },
+    { weight: 1, arbitrary: fc.tuple(fc.constant('map'), chunks) },
+  ),
+  { maxLength: 60 },
+);
+const zeroes = fc.array(fc.boolean(), { minLength: CHUNKS, maxLength: CHUNKS });
+
+test('property: whatever arrives, before the map or after it, nothing wrong is ever counted as proven', () => {
+  fc.assert(
+    fc.property(zeroes, acts, (zeros, list) => {
+      const bench = new Bench(zeros);
+      for (const [act, chunk] of list) {
+        if (act === 'good' || act === 'bad') bench.arrive(chunk, act);
+        if (act === 'zeros') bench.arriveZeros(chunk, Math.min(3, CHUNKS - chunk));
+        if (act === 'finish') bench.finish(chunk);
+        if (act === 'map') bench.learnMap();
+        bench.check();
+      }
+      // In the end everything arrives as it should, and the copy is whole.
+      bench.learnMap();
+      for (let round = 0; round < 2; round++) {
+        for (let chunk = 0; chunk < CHUNKS; chunk++) {
+          bench.finish(chunk);
+          if (zeros[chunk] === true) bench.arriveZeros(chunk, 1);
+          else bench.arrive(chunk, 'good');
+          bench.finish(chunk);
+        }
+      }
+      bench.check();
+      assert.equal(bench.copy.isProven, true);
+    }),
+  );
+});
+
+test('zeros where the map has data, and data where it has zeros, are refuted', () => {
+  const bench = new Bench([true, false, true, false]);
+  bench.arrive(0, 'bad');
+  bench.arriveZeros(1, 2);
+  bench.arrive(3, 'bad');
+  for (const chunk of [0, 1, 2, 3]) bench.finish(chunk);
+  assert.equal(bench.copy.missingCount, CHUNKS - 4);
+  bench.learnMap();
+  assert.equal(bench.copy.missingCount, CHUNKS - 1, 'only chunk 2 is what it should be');
+  assert.equal(bench.copy.provenCount, 1);
+  assert.equal(bench.copy.isWanted(1), true);
+});
+
+test('a page of zeros needs nothing but the root, and other pages are judged as they come', () => {
+  const size = new Geometry((2 * CHUNKS_PER_PAGE + 2) * 16, 16);
+  const zeros = Array.from(
+    { length: size.chunkCount },
+    (_, chunk) => Math.floor(chunk / CHUNKS_PER_PAGE) === 1,
+  );
+  const map = mapOf(zeros, size);
+  const copy = new Copy(size, sha256, FRESH);
+  copy.stored(0, digestOf(0, 'good'));
+  copy.stored(1, digestOf(1, 'bad'));
+  copy.stored(2 * CHUNKS_PER_PAGE, digestOf(2 * CHUNKS_PER_PAGE, 'good'));
+  copy.beginMap(map.id);
+  assert.deepEqual(copy.judgePage(1), { zeros: [], refuted: 0 });
+  assert(copy.map!.acceptRoot(map.root));
+  assert.equal(copy.judgePage(1).zeros.length, CHUNKS_PER_PAGE);
+  assert.equal(copy.provenCount, 0, 'pages 0 and 2 have still to come');
+  assert(copy.map!.acceptPage(2, map.page(2)!));
+  assert.deepEqual(copy.judgePage(2), { zeros: [], refuted: 0 });
+  assert.equal(copy.provenCount, 1);
+  assert(copy.map!.acceptPage(0, map.page(0)!));
+  assert.deepEqual(copy.judgePage(0), { zeros: [], refuted: 1 });
+  assert.equal(copy.provenCount, 2);
+});
+
+test('what the target held before is kept where it fits, and asked for where it does not', () => {
+  const options = { holdsEarlierData: true, keepsDigests: false };
+  const copy = new Copy(geometry, sha256, options);
+  const map = mapOf([true, true]);
+  copy.beginMap(map.id);
+  copy.map!.acceptRoot(map.root);
+  copy.map!.acceptPage(0, map.page(0)!);
+  assert.deepEqual(copy.judgePage(0), { zeros: [], refuted: 0 });
+  assert.deepEqual([copy.uncheckedCount, copy.wantedCount], [CHUNKS, 0]);
+  assert.equal(copy.checked(0, null), true);
+  assert.equal(copy.checked(1, digestOf(1, 'old')), false);
+  assert.equal(copy.checked(2, digestOf(2, 'good')), true);
+  assert.equal(copy.checked(3, null), false);
+  assert.equal(copy.provenCount, 2);
+  assert.deepEqual([copy.isWanted(1), copy.isWanted(2), copy.isWanted(3)], [true, false, true]);
+  // A chunk that came from the network while it was looked at: what was seen may be torn.
+  copy.storing(4);
+  assert.equal(copy.checked(4, digestOf(4, 'good')), true);
+  assert.equal(copy.provenCount, 2);
+  assert.equal(copy.isUnchecked(4), false);
+  copy.stopChecking();
+  assert.deepEqual([copy.uncheckedCount, copy.wantedCount], [0, CHUNKS - 2]);
+});
+
+test('a chunk that is read back as something else is proven no more, until it fits again', () => {
+  const copy = new Copy(geometry, sha256, { holdsEarlierData: false, keepsDigests: true });
+  const map = mapOf([]);
+  copy.beginMap(map.id);
+  copy.map!.acceptRoot(map.root);
+  copy.map!.acceptPage(0, map.page(0)!);
+  for (let chunk = 0; chunk < CHUNKS; chunk++) copy.stored(chunk, digestOf(chunk, 'good'));
+  assert.equal(copy.isProven, true);
+  for (let chunk = 0; chunk < CHUNKS; chunk++) copy.doubt(chunk);
+  assert.deepEqual([copy.provenCount, copy.provenBytes, copy.writtenBytes], [0, 0, 0]);
+  assert.equal(copy.wantedCount, 0, 'nothing is asked for before it was looked at');
+  for (let chunk = 0; chunk < CHUNKS; chunk++) {
+    assert.equal(copy.checked(chunk, digestOf(chunk, chunk === 7 ? 'bad' : 'good')), chunk !== 7);
+  }
+  assert.deepEqual([copy.provenCount, copy.wantedCount], [CHUNKS - 1, 1]);
+  copy.storing(7);
+  assert.equal(copy.stored(7, digestOf(7, 'good')), true);
+  assert.equal(copy.isProven, true);
+});
+
+test('chunks that the source cannot give are not asked for, but count when they come after all', () => {
+  const bench = new Bench([]);
+  const { copy } = bench;
+  bench.arrive(5, 'good');
+  copy.giveUp(4, 3);
+  const given: number[][] = [];
+  copy.forEachUnreadable((first, count) => given.push([first, count]) > 0);
+  assert.deepEqual(given, [
+    [4, 1],
+    [6, 1],
+  ]);
+  assert.deepEqual([copy.isWanted(4), copy.lacksOnlyUnreadable], [false, false]);
+  for (const chunk of [0, 1, 2, 3, 5, 7, 8, 9, 10, 11]) {
+    bench.arrive(chunk, 'good');
+    bench.finish(chunk);
+  }
+  assert.equal(copy.lacksOnlyUnreadable, true);
+  for (const chunk of [4, 6]) {
+    bench.arrive(chunk, 'good');
+    bench.finish(chunk);
+  }
+  assert.deepEqual([copy.isWhole, copy.lacksOnlyUnreadable], [true, false]);
+});

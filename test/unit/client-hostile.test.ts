@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Encoding, Space } from '../../src/protocol/block.js';
+import { encodeZeroRanges } from '../../src/protocol/from-server.js';
+import { PacketType, writeHeader } from '../../src/protocol/packet.js';
+import { ClientDriver, chunksAsked, SERVER } from './client-driver.js';
+import { CODECS } from './protocol-packets.js';
+import { CHUNK_SIZE, CLIENT, contentOf, mapOf, SESSION } from './server-driver.js';
+
+const numbers = (count: number) => [...Array(count).keys()];
+
+test('forged chunks are found out by the block map, and asked for again', () => {
+  const map = mapOf(3);
+  const driver = new ClientDriver({ chunks: 3 });
+  driver.join();
+  driver.send(0, Buffer.alloc(CHUNK_SIZE, 0xee));
+  driver.send(1, contentOf(1));
+  driver.store();
+  driver.status({ mapId: map.id });
+  driver.sendMap(map);
+  assert.deepEqual(chunksAsked(driver.run(100).blockRequests).includes(0), true);
+  driver.send(2, Buffer.alloc(CHUNK_SIZE, 0xee));
+  driver.store();
+  assert.deepEqual(driver.disk.subarray(2 * CHUNK_SIZE), Buffer.alloc(CHUNK_SIZE), 'not written');
+  driver.send(0, contentOf(0));
+  driver.send(2, contentOf(2));
+  driver.store();
+  driver.run(5);
+  assert.equal(driver.session.isProven, true);
+  assert.deepEqual(driver.disk, Buffer.concat(numbers(3).map(contentOf)));
+});
+
+test('zeros and data for one chunk are never under way to the disk at once', () => {
+  const driver = new ClientDriver({ chunks: 3 });
+  driver.join();
+  driver.send(0, contentOf(0));
+  driver.collectOrders();
+  const [order] = driver.orders.splice(0);
+  driver.session.handleStored(order!, { kind: 'refused' }, driver.now);
+  // From now on zeros are really written.
+  const ranges = [{ first: 1, count: 1 }];
+  driver.group(encodeZeroRanges({ session: SESSION, position: driver.position++, ranges }));
+  driver.group(encodeZeroRanges({ session: SESSION, position: driver.position++, ranges }));
+  driver.send(1, contentOf(1));
+  driver.collectOrders();
+  assert.deepEqual(
+    driver.orders.map(({ kind }) => kind),
+    ['zeros'],
+  );
+});
+
+test('blocks that cannot be right are counted and dropped', () => {
+  const driver = new ClientDriver({ chunks: 4 });
+  driver.join();
+  const content = contentOf(1);
+  const good = () => driver.block(content, 1, { chunk: 1 });
+  const changes: Record<string, (bytes: Buffer) => unknown> = {
+    'a chunk past the end': (bytes) => bytes.writeUInt32BE(4, 16),
+    'a block past the end': (bytes) => bytes.writeUInt16BE(4, 6),
+    'a raw chunk too short': (bytes) => bytes.writeUIntBE(CHUNK_SIZE - 16, 24, 3),
+    'a raw chunk too long': (bytes) => bytes.writeUIntBE(CHUNK_SIZE + 16, 24, 3),
+    'compressed to its own length': (bytes) => bytes.writeUInt8(Encoding.zstd << 4, 27),
+    'an unknown encoding': (bytes) => bytes.writeUInt8(2 << 4, 27),
+    'an unknown space': (bytes) => bytes.writeUInt8(3 << 6, 27),
+    'no payload at all': (bytes) => bytes.writeUInt16BE(28, 4),
+    'less payload than a block': (bytes) => bytes.writeUInt16BE(43, 4),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    const before = driver.session.progress();
+    const bytes = good();
+    change(bytes);
+    driver.group(bytes);
+    const after = driver.session.progress();
+    assert.equal(after.blocksReceived, before.blocksReceived, what);
+    assert(after.packetsBad > before.packetsBad, what);
+  }
+  const before = driver.session.progress();
+  driver.group(good(), false);
+  assert.equal(driver.session.progress().blocksReceived, before.blocksReceived, 'not the server');
+  driver.group(good());
+  assert.equal(driver.session.progress().blocksReceived, before.blocksReceived + 1);
+});
+
+test('property: no packet makes the client throw, and none makes it prove what is not there', () => {
+  const map = mapOf(4, [3]);
+  const packets = fc.oneof(
+    fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes)),
+    ...CODECS.map(({ values, encode }) =>
+      values.map((value) => encode({ ...value, session: SESSION, client: CLIENT })),
+    ),
+    // Block packets of any length, down to the bare header.
+    fc.uint8Array({ maxLength: 40 }).map((rest) => {
+      const bytes = Buffer.concat([Buffer.alloc(16), rest]);
+      writeHeader(bytes, 0, PacketType.block, bytes.length, SESSION);
+      return bytes;
+    }),
+    fc
+      .tuple(fc.nat({ max: 4 }), fc.nat({ max: 3 }), fc.constantFrom(...Object.values(Space)))
+      .map(([chunk, block, space]) => ({ chunk, block, space })),
+  );
+  fc.assert(
+    fc.property(fc.array(packets, { maxLength: 15 }), fc.boolean(), (list, knowsMap) => {
+      const driver = new ClientDriver({ chunks: 4, slotCount: 2 });
+      driver.join(knowsMap ? { mapId: map.id } : {});
+      for (const packet of list) {
+        const bytes = Buffer.isBuffer(packet)
+          ? packet
+          : driver.block(contentOf(packet.chunk), packet.block, packet);
+        driver.group(bytes);
+        driver.session.handleUnicast(bytes, SERVER.address, SERVER.port, driver.now);
+        driver.session.handleUnicast(bytes, '10.6.6.6', 666, driver.now);
+        if (driver.session.failure !== null) return;
+        driver.store();
+        driver.run(3);
+      }
+      assert.equal(driver.session.isProven, false);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('a flood of foreign packets causes few map requests', () => {
+  const driver = new ClientDriver({ chunks: 4, config: { timeoutMs: 100_000 } });
+  driver.join();
+  const foreign = Buffer.alloc(16);
+  writeHeader(foreign, 0, PacketType.status, 16, SESSION + 1n);
+  let mapRequests = 0;
+  for (let tick = 0; tick < 1000; tick++) {
+    driver.group(foreign);
+    mapRequests += driver.run(1).mapRequests;
+  }
+  assert(mapRequests >= 2 && mapRequests <= 6, `${mapRequests} in a second`);
+});

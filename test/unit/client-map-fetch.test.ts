@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Copy } from '../../src/client/copy.js';
+import { MapFetch } from '../../src/client/map-fetch.js';
+import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
+import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
+import { blockCountOf, Encoding, Space, type SpaceId } from '../../src/protocol/block.js';
+import { decodeBlockRequest, type Run } from '../../src/protocol/from-client.js';
+import { sha256 } from './server-driver.js';
+
+const BLOCK_SIZE = 100;
+const CONTEXT = { session: 1n, client: 5n, position: 77 };
+/** Five pages: 0, 2 and 4 hold data, 1 and 3 are all zeros. */
+const geometry = new Geometry((4 * CHUNKS_PER_PAGE + 9) * 16, 16);
+
+function makeMap(): BlockMap {
+  const builder = new BlockMapBuilder(geometry, sha256);
+  for (const page of [0, 2, 4]) {
+    for (const slot of [0, 3, 8]) {
+      builder.setData(page * CHUNKS_PER_PAGE + slot, sha256(Buffer.of(page, slot)));
+    }
+  }
+  builder.setZeroRange(0, geometry.chunkCount);
+  return builder.finish();
+}
+
+const map = makeMap();
+const ROOT = -1;
+const bytesOf = (page: number) => (page === ROOT ? map.root : map.page(page)!);
+
+class Bench {
+  readonly copy = new Copy(geometry, sha256, { holdsEarlierData: false, keepsDigests: false });
+  readonly fetch = new MapFetch(this.copy);
+  now = 0;
+
+  /** What a turn asks for: the space, and pages. */
+  asked(): { space: SpaceId; ranges: Run[] }[] {
+    return this.fetch.turn(this.now, CONTEXT).map((packet) => {
+      const { space, ranges, asOfPosition } = decodeBlockRequest(packet)!;
+      assert.equal(asOfPosition, CONTEXT.position);
+      return { space, ranges };
+    });
+  }
+
+  block(page: number, block: number, bytes = bytesOf(page), kind = 0): boolean {
+    const space = page === ROOT ? Space.mapRoot : Space.mapPage;
+    const payload = bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE);
+    const from = Buffer.concat([Buffer.alloc(3), payload]);
+    const chunk = page === ROOT ? 0 : page;
+    const { length } = bytes;
+    return this.fetch.take(
+      ...([space, chunk, block, kind, length, BLOCK_SIZE, from, 3, from.length, this.now] as const),
+    );
+  }
+
+  /** All blocks of a part. @returns whether one of them completed it */
+  part(page: number, bytes = bytesOf(page)): boolean {
+    let isComplete = false;
+    for (let block = 0; block < blockCountOf(bytes.length, BLOCK_SIZE); block++) {
+      isComplete = this.block(page, block, bytes) || isComplete;
+    }
+    return isComplete;
+  }
+}
+
+test('nothing is asked for before the id is known; then the root, then the pages that hold data', () => {
+  const { fetch, copy } = new Bench();
+  const bench = new Bench();
+  assert.equal(fetch.dueMs, Number.POSITIVE_INFINITY);
+  assert.deepEqual(fetch.turn(0, CONTEXT), []);
+  assert.equal(copy.map, null);
+  bench.copy.beginMap(map.id);
+  assert(bench.fetch.dueMs <= 0);
+  assert.deepEqual(bench.asked(), [{ space: Space.mapRoot, ranges: [{ first: 0, count: 1 }] }]);
+  assert.equal(bench.part(ROOT), true);
+  const pages = [0, 2, 4].map((first) => ({ first, count: 1 }));
+  assert.deepEqual(bench.asked(), [{ space: Space.mapPage, ranges: pages }]);
+  for (const page of [4, 0, 2]) {
+    assert.equal(bench.part(page), true);
+    assert.equal(bench.fetch.lastPage, page);
+  }
+  assert.equal(bench.copy.map!.isComplete, true);
+  assert.equal(bench.fetch.dueMs, Number.POSITIVE_INFINITY);
+});
+
+test('what does not come is asked for again, but not while parts are coming in', () => {
+  const bench = new Bench();
+  bench.copy.beginMap(map.id);
+  bench.asked();
+  assert(bench.fetch.dueMs > 0 && bench.fetch.dueMs <= 1000);
+  bench.now = bench.fetch.dueMs;
+  assert.equal(bench.asked().length, 1);
+  for (; bench.now < 5000; bench.now += 10) {
+    bench.block(ROOT, 0);
+    assert(bench.fetch.dueMs > bench.now);
+  }
+  bench.fetch.hurry(bench.now);
+  assert.equal(bench.fetch.dueMs, bench.now);
+});
+
+test('property: parts are put together from blocks in any order, repeated and mixed', () => {
+  const all = [0, 2, 4].flatMap((page) =>
+    Array.from({ length: blockCountOf(bytesOf(page).length, BLOCK_SIZE) }, (_, block) => ({
+      page,
+      block,
+    })),
+  );
+  const orders = fc.tuple(
+    fc.shuffledSubarray(all, { minLength: all.length }),
+    fc.subarray(all, { maxLength: 6 }),
+  );
+  fc.assert(
+    fc.property(orders, ([order, repeated]) => {
+      const bench = new Bench();
+      bench.copy.beginMap(map.id);
+      bench.part(ROOT);
+      let completed = 0;
+      for (const { page, block } of [...repeated, ...order]) {
+        if (bench.block(page, block)) completed++;
+      }
+      assert.equal(completed, 3);
+      assert.equal(bench.copy.map!.isComplete, true);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('a forged part is found out when it is whole, and the true one is taken after it', () => {
+  const bench = new Bench();
+  bench.copy.beginMap(map.id);
+  const forgedRoot = Buffer.from(map.root);
+  forgedRoot[30]! ^= 1;
+  assert.equal(bench.part(ROOT, forgedRoot), false);
+  assert.equal(bench.copy.map!.hasRoot, false);
+  assert.equal(bench.part(ROOT), true);
+  const forgedPage = Buffer.from(map.page(2)!);
+  forgedPage[520]! ^= 1;
+  assert.equal(bench.part(2, forgedPage), false);
+  // Of another length, it cannot be mixed with the true one either.
+  bench.block(2, 0, Buffer.concat([forgedPage, Buffer.alloc(32)]));
+  assert.equal(bench.part(2), true);
+});
+
+test('parts that cannot be are not collected', () => {
+  const bench = new Bench();
+  const before = () => bench.fetch.dueMs;
+  assert.equal(bench.block(ROOT, 0), false, 'no id is known yet');
+  bench.copy.beginMap(map.id);
+  bench.asked();
+  bench.now += 50;
+  const dueMs = before();
+  bench.block(0, 0);
+  bench.block(ROOT, 0, Buffer.alloc(map.root.length + 32));
+  bench.block(ROOT, 0, map.root, Encoding.zstd << 4);
+  assert.equal(before(), dueMs, 'pages before the root, a root of another length, compressed');
+  bench.part(ROOT);
+  bench.now += 50;
+  const dueThen = before();
+  bench.block(5, 0, bytesOf(0));
+  bench.block(1, 0, bytesOf(0));
+  bench.block(2, 0, Buffer.alloc(512 + 4096 * 32 + 1));
+  assert.equal(before(), dueThen, 'past the last page, a page of zeros, longer than any page');
+});
+
+test('a new session begins parts anew, since blocks may be cut otherwise', () => {
+  const bench = new Bench();
+  bench.copy.beginMap(map.id);
+  bench.part(ROOT);
+  bench.block(0, 0);
+  bench.fetch.clear(9);
+  assert.equal(bench.fetch.dueMs, 9);
+  const blocks = blockCountOf(bytesOf(0).length, BLOCK_SIZE);
+  for (let block = 1; block < blocks; block++) assert.equal(bench.block(0, block), false);
+  assert.equal(bench.block(0, 0), true);
+});

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Reporting } from '../../src/client/reporting.js';
+import type { Status } from '../../src/protocol/from-server.js';
+
+const CLIENT = 5n;
+
+function statusOf(numbers: Partial<Status>): Status {
+  return {
+    session: 1n,
+    position: 1,
+    cursor: 0,
+    pendingChunks: 0,
+    isIdle: false,
+    mapId: null,
+    reportIntervalMs: 100,
+    requestWindowMs: 0,
+    sentinels: [],
+    ...numbers,
+  };
+}
+
+/** Reports whenever one is due, at positions that `positionAt` tells. @returns the times */
+function runReports(
+  reporting: Reporting,
+  fromMs: number,
+  untilMs: number,
+  positionAt: (now: number) => number,
+): number[] {
+  const times: number[] = [];
+  for (let now = fromMs; now < untilMs; now++) {
+    if (positionAt(now) !== positionAt(now - 1)) reporting.moved(now);
+    if (now < reporting.dueMs) continue;
+    times.push(now);
+    reporting.reported(now, positionAt(now));
+  }
+  return times;
+}
+
+test('the first report goes at once, and others often until the server says how often', () => {
+  const reporting = new Reporting(CLIENT, 1000);
+  assert.equal(reporting.dueMs, 1000);
+  const times = runReports(reporting, 1000, 1100, (now) => now);
+  assert(times.length >= 5 && times.length <= 20, `${times.length} reports in 100 ms`);
+});
+
+test('a client reports as often as the server grants; one named in the status much more often', () => {
+  const reporting = new Reporting(CLIENT, 0);
+  reporting.follow(statusOf({ reportIntervalMs: 200 }), 0, 0.5);
+  const usual = runReports(reporting, 0, 4000, (now) => now).length;
+  assert(usual >= 18 && usual <= 21, `${usual} reports in 4 s`);
+  reporting.follow(statusOf({ reportIntervalMs: 200, sentinels: [1n, CLIENT] }), 4000, 0.5);
+  const often = runReports(reporting, 4000, 5000, (now) => now).length;
+  assert(often >= 50 && often <= 101, `${often} reports in 1 s`);
+});
+
+test('property: clients that get a new interval spread their reports over it', () => {
+  const randoms = fc.integer({ min: 0, max: 999 }).map((thousandths) => thousandths / 1000);
+  fc.assert(
+    fc.property(randoms, fc.integer({ min: 20, max: 5000 }), (random, reportIntervalMs) => {
+      const reporting = new Reporting(CLIENT, 0);
+      reporting.reported(0, 1);
+      reporting.follow(statusOf({ reportIntervalMs }), 10, random);
+      assert.equal(reporting.dueMs, 10 + random * reportIntervalMs);
+    }),
+  );
+});
+
+test('a status that changes nothing does not put a report off', () => {
+  const reporting = new Reporting(CLIENT, 0);
+  reporting.follow(statusOf({}), 0, 0);
+  reporting.reported(0, 1);
+  const dueMs = reporting.dueMs;
+  for (let now = 0; now < 90; now++) reporting.follow(statusOf({}), now, 0.9);
+  assert.equal(reporting.dueMs, dueMs);
+});
+
+test('with nothing new to tell, reports thin out, but never cease', () => {
+  const reporting = new Reporting(CLIENT, 0);
+  reporting.follow(statusOf({ reportIntervalMs: 20 }), 0, 0);
+  const times = runReports(reporting, 0, 20_000, () => 7);
+  assert(times.length < 60, `${times.length} reports in 20 s`);
+  const gaps = times.slice(1).map((time, index) => time - times[index]!);
+  assert(Math.max(...gaps) <= 1000, 'the server would think that the client is gone');
+});
+
+test('when the stream moves again, reports are back at once', () => {
+  const reporting = new Reporting(CLIENT, 0);
+  reporting.follow(statusOf({ reportIntervalMs: 20 }), 0, 0);
+  runReports(reporting, 0, 10_000, () => 7);
+  const times = runReports(reporting, 10_000, 10_100, (now) => now);
+  assert(times[0]! <= 10_021, `first at ${times[0]}`);
+  assert(times.length >= 4);
+});
+
+test('what the server should know now is told now', () => {
+  const reporting = new Reporting(CLIENT, 0);
+  reporting.reported(0, 7);
+  reporting.hurry(3);
+  assert.equal(reporting.dueMs, 3);
+});

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
+import { DIGEST_BYTES, encodeRoot, KIND_BITMAP_BYTES } from '../../src/image/map-format.js';
+import {
+  BLOCK_HEADER_BYTES,
+  type BlockHeader,
+  Encoding,
+  type EncodingId,
+  Space,
+  type SpaceId,
+  writeBlockHeader,
+} from '../../src/protocol/block.js';
+import { ClientState, type HalfChunk, type Run } from '../../src/protocol/from-client.js';
+import { MOST_ZERO_RANGES, NoticeCode } from '../../src/protocol/from-server.js';
+import { MAGIC, PacketType, type PacketTypeName, VERSION } from '../../src/protocol/packet.js';
+import { readCheckout, sourcePaths } from './checkout.js';
+import { CODECS, type Codec, u8, u16, u24, u32, u64 } from './protocol-packets.js';
+import { type Layout, parseLayouts, tableBelow, type Values, writeAs } from './protocol-tables.js';
+
+const DOCUMENT = readCheckout('docs/PROTOCOL.md');
+const layouts = parseLayouts(DOCUMENT);
+
+function layoutOf(name: string): Layout {
+  const layout = layouts.get(name);
+  assert(layout !== undefined, `docs/PROTOCOL.md has no table of bytes for ${name}`);
+  return layout;
+}
+
+/** What the document calls the parts of a packet, where that is not just what the code does. */
+const IN_WORDS: Partial<Record<PacketTypeName, (value: never) => Values>> = {
+  mapRequest: ({ isServer, host }: { isServer: boolean; host: string }) => ({
+    isServer: Number(isServer),
+    hostLength: Buffer.byteLength(host),
+  }),
+  imageDescription: (value: { mapId: Buffer | null; group: string; name: string }) => ({
+    hasMap: Number(value.mapId !== null),
+    mapId: value.mapId ?? Buffer.alloc(DIGEST_BYTES),
+    groupLength: Buffer.byteLength(value.group),
+    nameLength: Buffer.byteLength(value.name),
+  }),
+  blockRequest: ({ ranges, halves }: { ranges: Run[]; halves: HalfChunk[] }) => ({
+    rangeCount: ranges.length,
+    halfCount: halves.length,
+    halves: halves.map((half) => ({ ...half, runCount: half.runs.length })),
+  }),
+  status: (value: { mapId: Buffer | null; isIdle: boolean; sentinels: bigint[] }) => ({
+    hasMap: Number(value.mapId !== null),
+    isIdle: Number(value.isIdle),
+    mapId: value.mapId ?? Buffer.alloc(DIGEST_BYTES),
+    sentinelCount: value.sentinels.length,
+    sentinels: value.sentinels.map((client) => ({ client })),
+  }),
+  notice: ({ text }: { text: string }) => ({ textLength: Buffer.byteLength(text) }),
+  zeroRanges: ({ ranges }: { ranges: Run[] }) => ({ rangeCount: ranges.length }),
+};
+
+/** The header's fields as the document has them. */
+const headerOf = (name: PacketTypeName, length: number, session: bigint): Values => ({
+  magic: MAGIC,
+  version: VERSION,
+  type: PacketType[name],
+  length,
+  session,
+});
+
+/** Writes a packet by the document's tables alone. */
+function byDocument({ name }: Codec<object>, value: object, length: number): Buffer {
+  const inWords = IN_WORDS[name] as ((value: object) => Values) | undefined;
+  const session = 'session' in value ? (value.session as bigint) : 0n;
+  const values = { ...value, ...headerOf(name, length, session), ...inWords?.(value) };
+  return writeAs([layoutOf('common header'), layoutOf(name)], values, layouts);
+}
+
+for (const codec of CODECS) {
+  test(`property: ${codec.name} is, byte for byte, what the document says`, () => {
+    fc.assert(
+      fc.property(codec.values, (value) => {
+        const bytes = codec.encode(value);
+        assert.deepEqual(byDocument(codec, value, bytes.length), bytes);
+      }),
+    );
+  });
+}
+
+test('property: a block packet is, byte for byte, what the document says', () => {
+  const headers: fc.Arbitrary<BlockHeader> = fc.record({
+    session: u64,
+    chunk: u32,
+    block: u16,
+    position: u32,
+    encodedLength: u24,
+    space: fc.constantFrom(...(Object.values(Space) as SpaceId[])),
+    encoding: fc.constantFrom(...(Object.values(Encoding) as EncodingId[])),
+    variant: u8.map((variant) => variant & 15),
+  });
+  const payloads = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes));
+  fc.assert(
+    fc.property(headers, payloads, (header, payload) => {
+      const bytes = Buffer.alloc(BLOCK_HEADER_BYTES + payload.length);
+      writeBlockHeader(bytes, 0, header, payload.length);
+      payload.copy(bytes, BLOCK_HEADER_BYTES);
+      const common = headerOf('block', bytes.length, header.session);
+      const values = { ...header, ...common, payload, payloadLength: payload.length };
+      const written = writeAs([layoutOf('common header'), layoutOf('block')], values, layouts);
+      assert.deepEqual(written, bytes);
+    }),
+  );
+});
+
+test('the root of a block map is, byte for byte, what the document says', () => {
+  const geometry = new Geometry(3 * CHUNKS_PER_PAGE * 64 - 5, 64);
+  const digests = [Buffer.alloc(DIGEST_BYTES, 1), null, Buffer.alloc(DIGEST_BYTES, 3)];
+  const written = writeAs(
+    [layoutOf('map root')],
+    {
+      magic: Buffer.from('MCBMAP1\0'),
+      imageSize: BigInt(geometry.sizeBytes),
+      chunkSize: 64,
+      pageCount: 3,
+      pages: digests.map((digest) => ({ digest: digest ?? Buffer.alloc(DIGEST_BYTES) })),
+    },
+    layouts,
+  );
+  assert.deepEqual(written, encodeRoot(geometry, digests));
+  const [kinds] = layoutOf('map page').rows;
+  assert.equal(Number(kinds!.size), KIND_BITMAP_BYTES);
+});
+
+/** The rows `| number | name | ... |` of the table below a heading. */
+function numbersBelow(heading: string): Record<string, number> {
+  const rows = tableBelow(DOCUMENT, heading);
+  return Object.fromEntries(rows.map(([number, name]) => [name!, Number(number)]));
+}
+
+test('the document lists every packet, space, encoding, state and notice with its number', () => {
+  assert.deepEqual(numbersBelow('Packets'), PacketType);
+  assert.deepEqual(numbersBelow('Spaces'), Space);
+  assert.deepEqual(numbersBelow('Encodings'), Encoding);
+  assert.deepEqual(numbersBelow('States of a client'), ClientState);
+  assert.deepEqual(numbersBelow('Codes of notices'), NoticeCode);
+  for (const [name, number] of Object.entries(PacketType)) {
+    assert.match(DOCUMENT, new RegExp(`^### ${name} \\(type ${number}\\)`, 'm'));
+  }
+});
+
+/** The number that a room (or one file of it) gives a constant, with products worked out. */
+function constantIn(place: string, name: string): number {
+  const definition = new RegExp(`const ${name}(?:: number)? = ([\\d_. *]+);`);
+  const found = sourcePaths(`src/${place.split('/')[0]}`)
+    .filter((path) => path.startsWith(`src/${place}`))
+    .map((path) => definition.exec(readCheckout(path))?.[1])
+    .filter((text) => text !== undefined);
+  assert.equal(found.length, 1, `${place} defines ${name} ${found.length} times`);
+  const factors = found[0]!.split('*').map((factor) => Number(factor.replaceAll('_', '')));
+  return factors.reduce((product, factor) => product * factor, 1);
+}
+
+test('the times and limits that the document names are those of the code', () => {
+  const rows = tableBelow(DOCUMENT, 'Times and limits');
+  assert(rows.length >= 15);
+  for (const [value, name, place] of rows) {
+    assert.equal(Number.parseFloat(value!), constantIn(place!, name!), `${name} in ${place}`);
+  }
+  assert(DOCUMENT.includes(`at most ${MOST_ZERO_RANGES} |`), 'most zero ranges');
+});

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ClientState, type Report } from '../../src/protocol/from-client.js';
+import { MOST_SENTINELS } from '../../src/protocol/from-server.js';
+import { Client, ClientTable, electSentinels } from '../../src/server/clients.js';
+
+const PEER = { address: '10.0.0.9', port: 40_000 };
+
+const clientOf = (id: bigint, joinedMs = 0) => new Client(id, 'host', PEER, 100, 0, joinedMs);
+
+function reportOf(numbers: Partial<Report>): Report {
+  return {
+    session: 1n,
+    client: 1n,
+    position: 0,
+    packetsReceived: 0,
+    clockUs: 0,
+    missingChunks: 100,
+    provenChunks: 0,
+    receiveBufferBytes: 1000,
+    state: ClientState.receiving,
+    ...numbers,
+  };
+}
+
+test('delivery and loss are averaged over what reports tell', () => {
+  const client = clientOf(1n);
+  for (let tick = 0; tick <= 200; tick++) {
+    const numbers = { position: tick * 100, packetsReceived: tick * 75, clockUs: tick * 10_000 };
+    client.report(reportOf(numbers), tick * 10);
+  }
+  assert(Math.abs(client.lossRatio - 0.25) < 0.01, `loss ${client.lossRatio}`);
+  assert(Math.abs(client.deliveredPerMs - 7.5) < 0.1, `delivered ${client.deliveredPerMs}`);
+});
+
+test('property: reports that come late or twice change nothing', () => {
+  const order = fc.array(fc.nat({ max: 29 }), { minLength: 1, maxLength: 60 });
+  fc.assert(
+    fc.property(order, fc.constantFrom(0, 0xfffff000), (ticks, start) => {
+      const client = clientOf(1n);
+      let newest = -1;
+      for (const tick of ticks) {
+        const clockUs = (start + tick * 10_000) >>> 0;
+        const position = (start + tick * 10) >>> 0;
+        client.report(reportOf({ position, packetsReceived: tick * 10, clockUs }), tick * 10);
+        newest = Math.max(newest, tick);
+        assert.equal(client.position, (start + newest * 10) >>> 0);
+      }
+      assert.equal(client.lossRatio, 0);
+      assert.equal(client.lag((start + newest * 10 + 7) >>> 0), 7);
+      assert.equal(client.lag((start + newest * 10 - 7) >>> 0), 0);
+    }),
+  );
+});
+
+test('a client has an allowance of requests: a storm is cut, a pause restores it', () => {
+  const client = clientOf(1n);
+  const granted = (fromMs: number, forMs: number) => {
+    let count = 0;
+    for (let tenth = 0; tenth < forMs * 10; tenth++) {
+      if (client.mayAsk(fromMs + tenth / 10)) count++;
+    }
+    return count;
+  };
+  const first = granted(0, 1000);
+  const then = granted(1000, 1000);
+  assert(then < 1000 && then > 50, `${then} requests a second`);
+  assert(first <= 2 * then + 1);
+  assert(granted(60_000, 1) >= 10);
+});
+
+test('a client is shown by what it last said, and as silent when it says no more', () => {
+  const client = clientOf(0xabcn);
+  assert.deepEqual(client.describe(0), {
+    id: '0000000000000abc',
+    host: 'host',
+    address: '10.0.0.9',
+    missingChunks: 100,
+    provenChunks: 0,
+    state: 'joined',
+    lossRatio: 0,
+    followed: true,
+  });
+  const shown = (state: Report['state'], afterMs = 0) => {
+    client.report(reportOf({ state, clockUs: 0 }), 0);
+    return client.describe(afterMs).state;
+  };
+  assert.equal(shown(ClientState.receiving), 'receiving');
+  assert.equal(shown(ClientState.receiving, 60_000), 'silent');
+  assert.equal(shown(ClientState.proving), 'proving');
+  assert.equal(shown(ClientState.done, 60_000), 'done');
+  assert.equal(shown(ClientState.failed), 'failed');
+  assert.equal(shown(ClientState.leaving), 'failed');
+});
+
+test('those wait for packets who are not done, and were heard of lately', () => {
+  const table = new ClientTable();
+  const states = Object.values(ClientState);
+  for (const [index, state] of states.entries()) {
+    const client = clientOf(BigInt(index));
+    client.report(reportOf({ state }), 0);
+    table.add(client, 0);
+  }
+  const hungry = table.hungry(2999, 3000).map((client) => client.state);
+  assert.deepEqual(hungry, [ClientState.receiving, ClientState.proving]);
+  assert.deepEqual(table.hungry(3000, 3000), []);
+  assert.equal(table.doneCount(), 1);
+});
+
+test('the table is bounded: strangers are turned away until others are long forgotten', () => {
+  const table = new ClientTable();
+  let size = 0;
+  while (table.add(clientOf(BigInt(size)), 0) !== null) size++;
+  assert(size >= 10_000 && size <= 100_000, `${size} clients`);
+  assert.equal(table.size, size);
+  assert.notEqual(table.find(0n), undefined);
+  assert.equal(table.add(clientOf(1_000_000n, 1000), 1000), null);
+  const hourMs = 3_600_000;
+  assert.notEqual(table.add(clientOf(1_000_000n, hourMs), hourMs), null);
+  assert.equal(table.find(0n), undefined);
+});
+
+test('few clients all report often; of many, those that lose most among the followed', () => {
+  const clients = Array.from({ length: 40 }, (_, index) => {
+    const client = clientOf(BigInt(index));
+    client.lossRatio = ((index * 7) % 40) / 100;
+    return client;
+  });
+  clients[1]!.followed = false;
+  clients[1]!.lossRatio = 0.99;
+  assert.equal(electSentinels(clients.slice(0, MOST_SENTINELS)).length, MOST_SENTINELS);
+  const elected = new Set(electSentinels(clients));
+  assert.equal(elected.size, MOST_SENTINELS);
+  assert.equal(elected.has(1n), false);
+  const others = clients.filter((client) => client.followed && !elected.has(client.id));
+  const least = Math.min(...[...elected].map((id) => clients[Number(id)]!.lossRatio));
+  assert(others.every((client) => client.lossRatio <= least));
+});

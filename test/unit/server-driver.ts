@@ -1,0 +1,213 @@
+/** Drives a server's machine as a real driver would, with a small image in memory and a clock by hand. */
+import { createHash } from 'node:crypto';
+import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
+import { Geometry } from '../../src/image/geometry.js';
+import { blockOf, chunkOf, kindByteOf, spaceOfKind } from '../../src/protocol/block.js';
+import {
+  type BlockRequest,
+  ClientState,
+  encodeBlockRequest,
+  encodeMapRequest,
+  encodeReport,
+  type Report,
+} from '../../src/protocol/from-client.js';
+import {
+  PacketType,
+  type PacketTypeName,
+  packetLength,
+  packetType,
+} from '../../src/protocol/packet.js';
+import type { Peer } from '../../src/server/clients.js';
+import type { ServerEvent } from '../../src/server/events.js';
+import { type ServerConfig, ServerSession } from '../../src/server/session.js';
+
+export const SESSION = 0x1122334455667788n;
+export const CLIENT = 5n;
+export const PEER: Peer = { address: '10.0.0.5', port: 40_000 };
+export const CHUNK_SIZE = 64;
+export const BLOCK_SIZE = 16;
+export const BLOCKS_PER_CHUNK = CHUNK_SIZE / BLOCK_SIZE;
+const GROUP = '239.255.76.67';
+
+export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+
+/** What a data chunk holds. */
+export function contentOf(chunk: number): Buffer {
+  const bytes = Buffer.alloc(CHUNK_SIZE, 0x5a);
+  bytes.writeUInt32BE(chunk);
+  return bytes;
+}
+
+/** The block map of an image of such chunks. */
+export function mapOf(chunks: number, zeros: readonly number[] = []): BlockMap {
+  const builder = new BlockMapBuilder(new Geometry(chunks * CHUNK_SIZE, CHUNK_SIZE), sha256);
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    if (zeros.includes(chunk)) builder.setZero(chunk);
+    else builder.setData(chunk, sha256(contentOf(chunk)));
+  }
+  return builder.finish();
+}
+
+export interface Sent {
+  atMs: number;
+  /** Null: the group. */
+  to: Peer | null;
+  type: PacketTypeName;
+  bytes: Buffer;
+}
+
+export interface DriverOptions extends Partial<ServerConfig> {
+  chunks: number;
+  slotCount?: number;
+  /** Chunks that read as zeros. */
+  zeros?: readonly number[];
+  /** Chunks that can't be read. */
+  broken?: readonly number[];
+  readMs?: number;
+}
+
+export class ServerDriver {
+  readonly session: ServerSession;
+  readonly map: BlockMapBuilder;
+  readonly events: ServerEvent[] = [];
+  now = 0;
+  #sent: Sent[] = [];
+  readonly #options: DriverOptions;
+  readonly #slots: Buffer[];
+  readonly #reads: { chunk: number; slot: number; dueMs: number }[] = [];
+  readonly #out = Buffer.alloc(65_536);
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.map = new BlockMapBuilder(new Geometry(options.chunks * CHUNK_SIZE, CHUNK_SIZE), sha256);
+    const slotCount = options.slotCount ?? 96;
+    this.#slots = Array.from({ length: slotCount }, () => Buffer.alloc(CHUNK_SIZE));
+    this.session = new ServerSession({
+      session: SESSION,
+      name: 'disk.img',
+      group: GROUP,
+      port: 9000,
+      serverPort: 18_222,
+      blockSize: BLOCK_SIZE,
+      map: this.map,
+      slots: this.#slots,
+      mostTrainBytes: 600,
+      ceilingBytesPerMs: Number.POSITIVE_INFINITY,
+      delayMs: 0,
+      waitForSlow: false,
+      ...options,
+    });
+  }
+
+  /** The block map is prepared in full. */
+  prepare(): void {
+    const zeros = new Set(this.#options.zeros);
+    for (let chunk = 0; chunk < this.#options.chunks; chunk++) {
+      if (zeros.has(chunk)) this.map.setZero(chunk);
+      else this.map.setData(chunk, sha256(contentOf(chunk)));
+    }
+    this.session.setMap(this.map.finish(), this.now);
+  }
+
+  /** Hands over a datagram; what it causes goes out with the next `run`. */
+  handle(bytes: Buffer, from = PEER): void {
+    this.session.handleDatagram(bytes, from, this.now);
+  }
+
+  join(client = CLIENT): void {
+    this.handle(encodeMapRequest({ client, isServer: false, host: `host-${client}` }));
+  }
+
+  ask(request: Partial<BlockRequest>): void {
+    const base = { session: SESSION, client: CLIENT, asOfPosition: 1, space: 0 as const };
+    this.handle(encodeBlockRequest({ ...base, ranges: [], halves: [], ...request }));
+  }
+
+  report(numbers: Partial<Report>): void {
+    this.handle(
+      encodeReport({
+        session: SESSION,
+        client: CLIENT,
+        position: 1,
+        packetsReceived: 0,
+        clockUs: (this.now * 1000) >>> 0,
+        missingChunks: 1,
+        provenChunks: 0,
+        receiveBufferBytes: 1_000_000,
+        state: ClientState.receiving,
+        ...numbers,
+      }),
+    );
+  }
+
+  /** Lets time pass. @returns what was sent meanwhile, trains cut into packets */
+  run(forMs: number): Sent[] {
+    const endMs = this.now + forMs;
+    for (; this.now < endMs; this.now++) {
+      this.#pump();
+      // Disks are never so fast that a read is done in the turn that ordered it.
+      for (const read of this.#reads.splice(0)) {
+        if (read.dueMs > this.now) this.#reads.push(read);
+        else this.#finishRead(read.chunk, read.slot);
+      }
+    }
+    const sent = this.#sent;
+    this.#sent = [];
+    return sent;
+  }
+
+  #pump(): void {
+    this.#pollReads();
+    const { session } = this;
+    for (;;) {
+      const transmit = session.pollTransmit(this.now, this.#out);
+      if (transmit === null) break;
+      const { length, to } = transmit;
+      for (let at = 0; at < length; ) {
+        const bytes = packetLength(this.#out, at, length);
+        this.#note(Buffer.from(this.#out.subarray(at, at + bytes)), to);
+        at += bytes;
+      }
+    }
+    this.#pollReads();
+    this.events.push(...session.pollEvents());
+  }
+
+  #note(bytes: Buffer, to: Peer | null): void {
+    const number = packetType(bytes, 0);
+    const [type] = Object.entries(PacketType).find(([, value]) => value === number)!;
+    this.#sent.push({ atMs: this.now, to, type: type as PacketTypeName, bytes });
+  }
+
+  #pollReads(): void {
+    for (let order = this.session.pollRead(); order !== null; order = this.session.pollRead()) {
+      this.#reads.push({ ...order, dueMs: this.now + (this.#options.readMs ?? 0) });
+    }
+  }
+
+  #finishRead(chunk: number, slot: number): void {
+    const { zeros = [], broken = [] } = this.#options;
+    if (broken.includes(chunk)) {
+      this.session.handleRead(slot, { kind: 'failed', reason: 'EIO' });
+    } else if (zeros.includes(chunk)) {
+      this.session.handleRead(slot, { kind: 'zero' });
+    } else {
+      contentOf(chunk).copy(this.#slots[slot]!);
+      const raw = { encodedLength: CHUNK_SIZE, encoding: 0, variant: 0 } as const;
+      this.session.handleRead(slot, { kind: 'data', ...raw });
+    }
+  }
+}
+
+/** Blocks of one space that were sent, as "chunk/block", in order. */
+export function blocksOf(sent: readonly Sent[], space = 0): string[] {
+  return sent
+    .filter(({ type, bytes }) => type === 'block' && spaceOfKind(kindByteOf(bytes, 0)) === space)
+    .map(({ bytes }) => `${chunkOf(bytes, 0)}/${blockOf(bytes, 0)}`);
+}
+
+/** All blocks of some chunks, in order. */
+export const blocksOfChunks = (chunks: readonly number[]): string[] =>
+  chunks.flatMap((chunk) =>
+    Array.from({ length: BLOCKS_PER_CHUNK }, (_, block) => `${chunk}/${block}`),
+  );

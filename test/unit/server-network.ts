@@ -1,0 +1,112 @@
+/** A network and its clients in a few numbers, to try the server's rate control on. */
+import { ClientState } from '../../src/protocol/from-client.js';
+import { advancePosition } from '../../src/protocol/position.js';
+import { Client } from '../../src/server/clients.js';
+import { RateController, type RateOptions, ROUND_MS } from '../../src/server/rate.js';
+
+export const PACKET_BYTES = 1000;
+const REPORT_MS = 10;
+
+export interface PathOptions {
+  /** What the path to this client carries. */
+  packetsPerMs: number;
+  /** Share of packets that the path loses whatever the rate. */
+  ownLoss: number;
+  receiveBufferBytes: number;
+}
+
+/** One client behind a path that drops what it can't carry. */
+class Path {
+  options: PathOptions;
+  readonly client: Client;
+  #received = 0;
+  /** Packets that go through or are lost add up to whole ones over time. */
+  #through = 0;
+
+  constructor(id: bigint, options: PathOptions) {
+    this.options = options;
+    const peer = { address: '10.0.0.1', port: 9000 };
+    this.client = new Client(id, `client-${id}`, peer, 1000, 0, 0);
+  }
+
+  carry(packets: number): void {
+    const { packetsPerMs, ownLoss } = this.options;
+    this.#through += Math.min(packets, packetsPerMs) * (1 - ownLoss);
+  }
+
+  report(now: number, position: number): void {
+    this.#received = Math.floor(this.#through);
+    this.client.report(
+      {
+        session: 1n,
+        client: this.client.id,
+        position,
+        packetsReceived: this.#received >>> 0,
+        clockUs: (now * 1000) >>> 0,
+        missingChunks: 1000,
+        provenChunks: 0,
+        receiveBufferBytes: this.options.receiveBufferBytes,
+        state: ClientState.receiving,
+      },
+      now,
+    );
+  }
+}
+
+/** Virtual time of a server that always has something to send. */
+export class Network {
+  readonly rate: RateController;
+  readonly paths: Path[];
+  now = 0;
+  sentPackets = 0;
+  #position = 0;
+  #credit = 0;
+
+  constructor(options: Partial<RateOptions>, ...paths: Partial<PathOptions>[]) {
+    this.rate = new RateController({
+      packetBytes: PACKET_BYTES,
+      ceilingBytesPerMs: Number.POSITIVE_INFINITY,
+      waitForSlow: false,
+      ...options,
+    });
+    this.paths = paths.map((path, index) => {
+      const usual = { packetsPerMs: 1e6, ownLoss: 0, receiveBufferBytes: 64 * 1024 * 1024 };
+      return new Path(BigInt(index + 1), { ...usual, ...path });
+    });
+  }
+
+  get packetsPerMs(): number {
+    return this.rate.bytesPerMs / PACKET_BYTES;
+  }
+
+  clients(): Client[] {
+    return this.paths.map((path) => path.client);
+  }
+
+  /** @param busyShare how much of what the rate allows there is to send */
+  run(forMs: number, busyShare = 1): void {
+    const endMs = this.now + forMs;
+    for (; this.now < endMs; this.now++) {
+      this.#credit += this.packetsPerMs * busyShare;
+      const packets = Math.floor(this.#credit);
+      this.#credit -= packets;
+      this.#position = advancePosition(this.#position, packets);
+      this.sentPackets += packets;
+      this.rate.sent(packets * PACKET_BYTES);
+      for (const path of this.paths) path.carry(packets);
+      if (this.now % REPORT_MS === 0) {
+        for (const path of this.paths) path.report(this.now, this.#position);
+      }
+      if (this.now % ROUND_MS === 0) {
+        this.rate.update(this.now, this.clients(), this.#position);
+      }
+    }
+  }
+
+  /** Runs on, and gives what was sent per ms on average, in packets. */
+  measure(forMs: number): number {
+    const before = this.sentPackets;
+    this.run(forMs);
+    return (this.sentPackets - before) / forMs;
+  }
+}
