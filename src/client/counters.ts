@@ -19,6 +19,8 @@ export class StreamCounters {
   /** Chunks that came whole, and were not what the block map says. */
   chunksRefused = 0;
   requestsSent = 0;
+  /** Nothing of this session has come yet: what went before was not lost, but before our time. */
+  #isNew = true;
   #behindSinceMs = Number.POSITIVE_INFINITY;
 
   /** @param position where the stream is when the client joins */
@@ -32,7 +34,8 @@ export class StreamCounters {
     this.wireBytes += length;
     const ahead = positionsBetween(this.position, position);
     if (ahead < 0) return;
-    this.packetsLost += ahead;
+    if (!this.#isNew) this.packetsLost += ahead;
+    this.#isNew = false;
     this.position = advancePosition(position, 1);
   }
 
@@ -40,7 +43,7 @@ export class StreamCounters {
   know(position: number): boolean {
     const ahead = positionsBetween(this.position, position);
     if (ahead > 0) {
-      this.packetsLost += ahead;
+      if (!this.#isNew) this.packetsLost += ahead;
       this.position = position;
     }
     return ahead >= 0;

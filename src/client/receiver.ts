@@ -351,6 +351,7 @@ export class Receiver {
       client: this.#config.client,
       position: this.#counters.position,
       packetsReceived: this.#counters.packetsReceived >>> 0,
+      packetsLost: this.#counters.packetsLost >>> 0,
       clockUs: Math.round(now * 1000) >>> 0,
       missingChunks: this.#survey.verifying.hasBegun
         ? this.#copy.wantedCount

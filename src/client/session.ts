@@ -387,7 +387,7 @@ export class ClientSession {
   #emptyReport(state: ClientStateId): Report {
     const { session, position } = this.#description!;
     const { client } = this.#config;
-    const nothing = { missingChunks: 0, provenChunks: 0, packetsReceived: 0 };
+    const nothing = { missingChunks: 0, provenChunks: 0, packetsReceived: 0, packetsLost: 0 };
     return { session, client, position, state, clockUs: 0, receiveBufferBytes: 0, ...nothing };
   }
 

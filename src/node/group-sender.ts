@@ -74,8 +74,12 @@ export async function openGroupSender(
   }
   // Connected, a send needs no address and no look-up.
   await new Promise<void>((resolve, reject) => {
-    socket.once('error', (error) => reject(networkFailure(error, group, chosen)));
-    socket.connect(port, group, resolve);
+    // Node hands an error to the callback, though its type does not say so.
+    const connected = (error?: Error) => {
+      if (error === undefined || error === null) resolve();
+      else reject(networkFailure(error, group, chosen));
+    };
+    socket.connect(port, group, connected);
   });
   socket.removeAllListeners('error');
   socket.on('error', () => {});

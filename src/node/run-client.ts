@@ -103,7 +103,8 @@ class Client {
     );
     this.#group = receiver;
     this.#socket = await openRequestSocket(this.#options, this.#chosen);
-    const { transport } = receiver;
+    const mebibytes = Math.round(receiver.receiveBufferBytes / 2 ** 20);
+    const transport = `${receiver.transport}, receive buffer ${mebibytes} MiB`;
     this.#observe({ type: 'listening', group, port, interface: this.#chosen.label, transport });
   }
 
@@ -184,7 +185,9 @@ class Client {
 
   /** Packets longer than the interface's frames never arrive: say so before hours of silence. */
   #warnOfLargePackets(blockSizeBytes: number): void {
-    const { mtuBytes, label } = this.#chosen;
+    const { mtu } = this.#options;
+    const { label } = this.#chosen;
+    const mtuBytes = mtu === 'auto' ? this.#chosen.mtuBytes : mtu;
     const ownBlockSize = blockSizeFor(mtuBytes, this.#chosen, this.#options.group);
     if (blockSizeBytes <= ownBlockSize) return;
     const text =

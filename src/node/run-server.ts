@@ -30,7 +30,9 @@ import { loadZstd } from './zstd.js';
 
 const debug = createDebug('multiserver:run');
 
-const SLOT_COUNT = 96;
+/** Memory for chunks, of which there are enough to read ahead and to repair from. */
+const CHUNK_MEMORY_BYTES = 24 * 1024 * 1024;
+const LEAST_SLOTS = 24;
 const TRAIN_BUFFERS = 16;
 const TRAIN_BUFFER_BYTES = 65_536;
 const PROGRESS_MS = 200;
@@ -116,7 +118,10 @@ class Server {
       if (isNew) this.#observe({ type: 'notice', text });
       this.#queuePump();
     });
-    this.#pool = new ChunkPool(SLOT_COUNT, geometry.chunkSizeBytes);
+    this.#pool = new ChunkPool(
+      Math.max(LEAST_SLOTS, Math.floor(CHUNK_MEMORY_BYTES / geometry.chunkSizeBytes)),
+      geometry.chunkSizeBytes,
+    );
     this.#socket = dgram.createSocket({ type: isIPv6(options.group) ? 'udp6' : 'udp4' });
     this.#preparation = new Preparation(this.#map, this.#pool, source.fd, extentsOf(source.fd), {
       onComplete: () => this.#mapComplete(),

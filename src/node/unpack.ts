@@ -93,6 +93,7 @@ export async function unpack(
       readBytes += bytes.length;
     });
     for await (const bytes of unpacked(source, packing, path, signal)) {
+      signal.throwIfAborted();
       await writer.write(bytes);
       if (writer.dataBytes > budgetBytes) throw noRoom(path, folder);
       if (now() - toldMs < PROGRESS_MS) continue;

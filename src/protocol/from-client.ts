@@ -61,6 +61,8 @@ export interface Report {
   position: number;
   /** Packets of this session received since the client joined, modulo 2^32. */
   packetsReceived: number;
+  /** Send positions since the client joined that never arrived, modulo 2^32. */
+  packetsLost: number;
   /** The client's clock in microseconds, modulo 2^32. */
   clockUs: number;
   missingChunks: number;
@@ -180,7 +182,7 @@ export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
   };
 }
 
-const REPORT_BYTES = HEADER_BYTES + 40;
+const REPORT_BYTES = HEADER_BYTES + 44;
 
 export function encodeReport(report: Report): Buffer {
   const bytes = Buffer.alloc(REPORT_BYTES);
@@ -193,6 +195,7 @@ export function encodeReport(report: Report): Buffer {
   bytes.writeUInt32BE(report.provenChunks, 40);
   bytes.writeUInt32BE(report.receiveBufferBytes, 44);
   bytes[48] = report.state;
+  bytes.writeUInt32BE(report.packetsLost, 52);
   return bytes;
 }
 
@@ -205,6 +208,7 @@ export function decodeReport(bytes: Buffer): Report | null {
     client: bytes.readBigUInt64BE(16),
     position: bytes.readUInt32BE(24),
     packetsReceived: bytes.readUInt32BE(28),
+    packetsLost: bytes.readUInt32BE(52),
     clockUs: bytes.readUInt32BE(32),
     missingChunks: bytes.readUInt32BE(36),
     provenChunks: bytes.readUInt32BE(40),

@@ -3,6 +3,7 @@ import type { ClientStateId, Report } from '../protocol/from-client.js';
 import { ClientState } from '../protocol/from-client.js';
 import { MOST_SENTINELS } from '../protocol/from-server.js';
 import { positionsBetween } from '../protocol/position.js';
+import { Allowance } from './allowance.js';
 import type { ServedClient } from './events.js';
 
 /** Where a packet came from or goes to. */
@@ -18,8 +19,11 @@ const FORGOTTEN_AFTER_MS = 600_000;
 /** Time constant over which delivery and loss are averaged. */
 const AVERAGE_MS = 100;
 const BEST_AVERAGE_MS = 3000;
+const INCUMBENT_BONUS = 0.02;
 /** Loss is averaged over this many packets at least: of a few, one lost is not yet a share. */
-const LEAST_LOSS_PACKETS = 500;
+const LEAST_LOSS_PACKETS = 300;
+/** After so long without a usable report, the next one starts the counts anew. */
+const NEW_COUNT_AFTER_MS = 10_000;
 /** Requests that one client may make per second, and at once. */
 const REQUESTS_PER_SECOND = 400;
 const REQUEST_BURST = 400;
@@ -29,7 +33,10 @@ export class Client {
   missingChunks: number;
   provenChunks = 0;
   receiveBufferBytes = 0;
-  hasReported = false;
+  /** When the last report came; null before the first. */
+  reportedMs: number | null = null;
+  /** Since when the client is asked to report often; null while it is not. */
+  sentinelSinceMs: number | null = null;
   /** One past the highest position the client has seen. */
   position: number;
   /** Packets per ms that reached the client lately. */
@@ -43,7 +50,13 @@ export class Client {
   /** Since when it is unhindered, to follow it again in time. */
   easySinceMs = 0;
   lastHeardMs: number;
+  /** How much more the client may make the server send. */
+  readonly allowance: Allowance;
+  readonly #chunkCount: number;
+  /** Packets, arrived or lost, that the loss is judged by. */
+  evidencePackets = 0;
   #packetsReceived = 0;
+  #packetsLost = 0;
   #clockUs = 0;
   #tokens = REQUEST_BURST;
   #tokensAtMs: number;
@@ -57,9 +70,16 @@ export class Client {
     readonly joinedMs: number,
   ) {
     this.missingChunks = chunkCount;
+    this.allowance = new Allowance(chunkCount);
+    this.#chunkCount = chunkCount;
     this.position = position;
     this.lastHeardMs = joinedMs;
     this.#tokensAtMs = joinedMs;
+  }
+
+  /** Client ids travel in the open: whoever else names one is not that client. */
+  isAt({ address, port }: Peer): boolean {
+    return address === this.peer.address && port === this.peer.port;
   }
 
   /** Whether this client still wants packets of the stream. */
@@ -79,34 +99,50 @@ export class Client {
     return true;
   }
 
-  /** Takes in a report. Reports that arrive out of order are ignored. */
-  report(report: Report, now: number): void {
-    this.lastHeardMs = now;
-    if (this.hasReported) {
-      const elapsedMs = ((report.clockUs - this.#clockUs) | 0) / 1000;
-      if (elapsedMs < 0) return;
-      const advanced = positionsBetween(this.position, report.position);
-      const received = (report.packetsReceived - this.#packetsReceived) | 0;
-      if (advanced >= 0 && received >= 0 && elapsedMs > 0) {
-        const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
-        this.deliveredPerMs += weight * (received / elapsedMs - this.deliveredPerMs);
-        const faded = this.bestDeliveredPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
-        this.bestDeliveredPerMs = Math.max(faded, this.deliveredPerMs);
-        if (advanced > 0) {
-          const loss = Math.max(0, 1 - received / advanced);
-          const packets = Math.max(LEAST_LOSS_PACKETS, this.deliveredPerMs * AVERAGE_MS);
-          this.lossRatio += (1 - Math.exp(-advanced / packets)) * (loss - this.lossRatio);
-        }
-      }
+  /**
+   * Takes in a report.
+   * @param position the server's own: a client cannot have seen more than was sent
+   */
+  report(report: Report, position: number, now: number): void {
+    if (positionsBetween(report.position, position) < 0) return;
+    const elapsedMs = ((report.clockUs - this.#clockUs) | 0) / 1000;
+    const isLate = this.reportedMs !== null && elapsedMs <= 0;
+    // An old report comes late; a client that suspended, or was forged, starts a new count.
+    if (isLate && now - this.reportedMs! < NEW_COUNT_AFTER_MS) return;
+    if (this.reportedMs !== null && !isLate && elapsedMs < NEW_COUNT_AFTER_MS) {
+      this.#average(report, elapsedMs);
     }
-    this.hasReported = true;
+    this.reportedMs = now;
+    this.lastHeardMs = now;
     this.position = report.position;
     this.#packetsReceived = report.packetsReceived;
+    this.#packetsLost = report.packetsLost;
     this.#clockUs = report.clockUs;
     this.state = report.state;
     this.missingChunks = report.missingChunks;
     this.provenChunks = report.provenChunks;
     this.receiveBufferBytes = report.receiveBufferBytes;
+  }
+
+  #average(report: Report, elapsedMs: number): void {
+    const received = (report.packetsReceived - this.#packetsReceived) | 0;
+    const lost = (report.packetsLost - this.#packetsLost) | 0;
+    if (received < 0 || lost < 0) return;
+    const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
+    this.deliveredPerMs += weight * (received / elapsedMs - this.deliveredPerMs);
+    const faded = this.bestDeliveredPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
+    this.bestDeliveredPerMs = Math.max(faded, this.deliveredPerMs);
+    if (received + lost === 0) return;
+    this.evidencePackets += received + lost;
+    const packets = Math.max(LEAST_LOSS_PACKETS, this.deliveredPerMs * AVERAGE_MS);
+    const lossWeight = 1 - Math.exp(-(received + lost) / packets);
+    this.lossRatio += lossWeight * (lost / (received + lost) - this.lossRatio);
+  }
+
+  /** A block request tells how far the client has seen, too. */
+  seen(position: number, ownPosition: number): void {
+    if (positionsBetween(position, ownPosition) < 0) return;
+    if (positionsBetween(this.position, position) > 0) this.position = position;
   }
 
   /** Packets sent that the client has not yet seen. */
@@ -136,7 +172,7 @@ export class Client {
         return 'failed';
       default:
         if (now - this.lastHeardMs >= SILENT_AFTER_MS) return 'silent';
-        if (!this.hasReported) return 'joined';
+        if (this.reportedMs === null) return 'joined';
         return this.state === ClientState.proving ? 'proving' : 'receiving';
     }
   }
@@ -187,12 +223,17 @@ export class ClientTable {
 
 /**
  * The clients that report at the shortest interval because the rate follows them: those that
- * take least (PGMCC elects one such "acker"; a few make the choice robust).
+ * take least (PGMCC elects one such "acker"; a few make the choice robust). Marks them.
  */
-export function electSentinels(hungry: readonly Client[]): bigint[] {
-  if (hungry.length <= MOST_SENTINELS) return hungry.map((client) => client.id);
-  const worst = [...hungry].sort(
-    (a, b) => Number(b.followed) - Number(a.followed) || b.lossRatio - a.lossRatio,
-  );
-  return worst.slice(0, MOST_SENTINELS).map((client) => client.id);
+export function electSentinels(hungry: readonly Client[], now: number): Client[] {
+  const elected = [...hungry];
+  if (elected.length > MOST_SENTINELS) {
+    // Those who serve already stay unless others are clearly worse: their figures are the best.
+    const badness = (client: Client) =>
+      client.lossRatio + (client.sentinelSinceMs === null ? 0 : INCUMBENT_BONUS);
+    elected.sort((a, b) => Number(b.followed) - Number(a.followed) || badness(b) - badness(a));
+    for (const client of elected.splice(MOST_SENTINELS)) client.sentinelSinceMs = null;
+  }
+  for (const client of elected) client.sentinelSinceMs ??= now;
+  return elected;
 }

@@ -21,7 +21,7 @@ export interface RateOptions {
 
 /** First guess: half of gigabit Ethernet. Wrong by any factor, it is right within a few rounds. */
 const INITIAL_BYTES_PER_MS = 62_500;
-const LEAST_BYTES_PER_MS = 50;
+const LEAST_BYTES_PER_MS = 250;
 export const ROUND_MS = 20;
 const START_GROWTH = 1.5;
 /** Far below the rate at which the network was last full, near it, and beyond it. */
@@ -37,6 +37,7 @@ const SETTLE_MS = 150;
 const LOSS_TOLERANCE = 0.03;
 /** The path's usual loss falls only slowly to what a round happened to show. */
 const FLOOR_DECAY = 0.02;
+const LEAST_EVIDENCE_PACKETS = 500;
 /** Rounds of lowering in vain after which loss is taken to be the path's own. */
 const VAIN_ROUNDS = 3;
 /** A hindered client that takes less than this share of the best one is left behind. */
@@ -85,17 +86,17 @@ export class RateController {
 
   /**
    * Runs once a round.
-   * @param hungry clients that still want data
+   * @param sentinels clients that report often, and still want data
    * @param position next send position
    */
-  update(now: number, hungry: readonly Client[], position: number): void {
+  update(now: number, sentinels: readonly Client[], position: number): void {
     const elapsedMs = now - this.#roundAtMs;
     if (elapsedMs < ROUND_MS) return;
     const sentPerMs = this.#roundBytes / elapsedMs;
     this.#roundAtMs = now;
     this.#roundBytes = 0;
 
-    const reporting = hungry.filter((client) => client.hasReported);
+    const reporting = sentinels.filter((client) => client.reportedMs !== null);
     this.#chooseFollowed(now, reporting, position);
     const followed = reporting.filter((client) => client.followed);
     this.#setWindow(followed);
@@ -103,13 +104,18 @@ export class RateController {
 
     let loss = 0;
     let leastDelivered = Number.POSITIVE_INFINITY;
+    let evidence = Number.POSITIVE_INFINITY;
     for (const client of followed) {
+      if (client.evidencePackets < evidence) evidence = client.evidencePackets;
       if (client.lossRatio > loss) loss = client.lossRatio;
       if (client.deliveredPerMs < leastDelivered) leastDelivered = client.deliveredPerMs;
     }
     if (loss < this.#lossFloor) this.#lossFloor += FLOOR_DECAY * (loss - this.#lossFloor);
     if (loss > this.#lossFloor + LOSS_TOLERANCE) {
+      // Only packets sent after the last lowering can tell whether it was enough.
+      if (evidence < LEAST_EVIDENCE_PACKETS) return;
       this.#lower(now, loss, leastDelivered);
+      for (const client of followed) client.evidencePackets = 0;
     } else {
       this.#vainRounds = 0;
       this.#raise(sentPerMs);
@@ -206,7 +212,10 @@ export class RateController {
 
   /** Whether `client` may hold the sender back at `now`. */
   holdsWindow(client: Client, now: number): boolean {
-    if (!client.hasReported || !client.followed) return false;
-    return this.#options.waitForSlow || now - client.lastHeardMs < UNHEARD_MS;
+    const { reportedMs, sentinelSinceMs, followed } = client;
+    if (!followed || reportedMs === null || sentinelSinceMs === null) return false;
+    // Chosen only now, it has not yet told how far it is.
+    if (reportedMs <= sentinelSinceMs) return false;
+    return this.#options.waitForSlow || now - reportedMs < UNHEARD_MS;
   }
 }

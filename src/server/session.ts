@@ -18,6 +18,7 @@ import {
   type NoticeCodeId,
 } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetSession, packetType } from '../protocol/packet.js';
+import { positionsBetween } from '../protocol/position.js';
 import { ChunkCache } from './chunk-cache.js';
 import { Client, ClientTable, electSentinels, type Peer } from './clients.js';
 import type { ServerEvent, ServerProgress } from './events.js';
@@ -96,6 +97,8 @@ export class ServerSession {
   readonly #packetBytes: number;
   #events: ServerEvent[] = [];
   #hungry: Client[] = [];
+  /** Those of the hungry whose reports the rate follows. */
+  #sentinels: Client[] = [];
   #hungryAtMs = Number.NEGATIVE_INFINITY;
   /** The first status goes out at once: clients that wait already hear that we are here. */
   #statusDueMs = Number.NEGATIVE_INFINITY;
@@ -178,9 +181,10 @@ export class ServerSession {
     const request = decodeBlockRequest(bytes);
     if (request === null) return false;
     const client = this.#clientOf(request.client, from, now, '');
-    if (client === null || !client.mayAsk(now)) return false;
-    client.lastHeardMs = now;
-    this.#stream.ask(request, client.followed);
+    if (client === null || !client.mayAsk(now) || this.#isAhead(request.asOfPosition)) return false;
+    if (client.allowance.isSpent) return false;
+    client.allowance.spend(this.#stream.ask(request, client.followed));
+    if (client.allowance.isSpent) this.#tellSpent(client);
     // What was asked for may be held to be underway: only our position tells that it is not.
     if (this.#stream.isIdle)
       this.#statusDueMs = Math.min(this.#statusDueMs, now + FIRST_IDLE_STATUS_MS);
@@ -191,14 +195,24 @@ export class ServerSession {
     const report = decodeReport(bytes);
     if (report === null) return false;
     const client = this.#clientOf(report.client, from, now, '');
-    if (client === null) return false;
+    if (client === null || this.#isAhead(report.position)) return false;
     const before = client.state;
-    client.report(report, now);
+    client.report(report, this.#stream.position, now);
     if (report.state === ClientState.done || report.state >= ClientState.failed) {
       this.#reply(encodeFarewell({ session: this.#config.session, client: client.id }), from);
       if (before !== report.state) this.#announceEnd(client, now);
     }
     return true;
+  }
+
+  /** Nobody can have seen what was not sent. */
+  #isAhead(position: number): boolean {
+    return positionsBetween(this.#stream.position, position) > 0;
+  }
+
+  #tellSpent({ host, peer }: Client): void {
+    const text = `client ${host} (${peer.address}) asked for far more than its progress explains; it is not listened to any more`;
+    this.#events.push({ type: 'notice', text });
   }
 
   #announceEnd(client: Client, now: number): void {
@@ -215,6 +229,9 @@ export class ServerSession {
   #clientOf(id: bigint, from: Peer, now: number, host: string): Client | null {
     const known = this.#clients.find(id);
     if (known !== undefined) {
+      // A client may move to another address, but not while it is heard from the old one.
+      const mayMove = host !== '' && now - known.lastHeardMs > LEAST_SILENT_MS;
+      if (!known.isAt(from) && !mayMove) return null;
       // Back after a silence: it must learn where the stream is.
       if (now - known.lastHeardMs > LEAST_SILENT_MS) this.#statusDueMs = now;
       known.peer = from;
@@ -313,7 +330,7 @@ export class ServerSession {
   }
 
   #isHeldByWindow(now: number): boolean {
-    for (const client of this.#hungry) {
+    for (const client of this.#sentinels) {
       if (!this.#rate.holdsWindow(client, now)) continue;
       if (client.lag(this.#stream.position) > this.#rate.windowPackets) return true;
     }
@@ -325,14 +342,8 @@ export class ServerSession {
     this.#hungryAtMs = now;
     const silentAfterMs = Math.max(LEAST_SILENT_MS, 3 * this.#reportIntervalMs());
     this.#hungry = this.#clients.hungry(now, silentAfterMs);
-    this.#rate.update(now, this.#sentinels(), this.#stream.position);
-  }
-
-  #sentinels(): Client[] {
-    const ids = electSentinels(this.#hungry);
-    return ids.length === this.#hungry.length
-      ? this.#hungry
-      : this.#hungry.filter((client) => ids.includes(client.id));
+    this.#sentinels = electSentinels(this.#hungry, now);
+    this.#rate.update(now, this.#sentinels, this.#stream.position);
   }
 
   #reportIntervalMs(): number {
@@ -364,7 +375,7 @@ export class ServerSession {
       requestWindowMs: Math.round(
         Math.min(LARGEST_REQUEST_WINDOW_MS, this.#hungry.length / REQUESTS_PER_MS),
       ),
-      sentinels: electSentinels(this.#hungry),
+      sentinels: this.#sentinels.map((client) => client.id),
     });
   }
 

@@ -113,18 +113,21 @@ export class Stream {
     return this.#part !== null || this.#root.count > 0 || this.#pages.count > 0;
   }
 
-  /** Merges a client's request into what is pending. @param isFollowed repairs may go ahead of the pass */
-  ask(request: BlockRequest, isFollowed: boolean): void {
+  /**
+   * Merges a client's request into what is pending.
+   * @param isFollowed repairs may go ahead of the pass
+   * @returns how many chunks it adds to what will be sent; of repairs, the share of a chunk
+   */
+  ask(request: BlockRequest, isFollowed: boolean): number {
     if (request.space !== Space.image) {
-      if (this.#map === null) return;
+      if (this.#map === null) return 0;
       const pending = request.space === Space.mapRoot ? this.#root : this.#pages;
       const runs = request.halves.map((half) => ({ first: half.chunk, count: 1 }));
-      pending.add([...request.ranges, ...runs], request.asOfPosition, []);
-      return;
+      return pending.add([...request.ranges, ...runs], request.asOfPosition, []);
     }
     const underway = this.#ahead.slice(this.#block > 0 ? 1 : 0).map((entry) => entry.chunk);
     const pending = isFollowed ? this.#image : this.#later;
-    pending.add(request.ranges, request.asOfPosition, underway);
+    let added = pending.add(request.ranges, request.asOfPosition, underway);
     const { geometry } = this.#config.map;
     for (const { chunk, runs } of request.halves) {
       if (!geometry.hasChunk(chunk) || this.#image.has(chunk) || underway.includes(chunk)) continue;
@@ -132,10 +135,14 @@ export class Stream {
       const wanted = isFollowed
         ? this.#repairs.add(chunk, runs, request.asOfPosition, blockCount)
         : -1;
-      if (wanted >= 0 && wanted <= Math.max(1, blockCount * REPAIR_SHARE)) continue;
+      if (wanted >= 0 && wanted <= Math.max(1, blockCount * REPAIR_SHARE)) {
+        added += wanted / blockCount;
+        continue;
+      }
       this.#dropRepair(chunk);
-      pending.add([{ first: chunk, count: 1 }], request.asOfPosition, underway);
+      added += pending.add([{ first: chunk, count: 1 }], request.asOfPosition, underway);
     }
+    return added;
   }
 
   /** Next chunk to read: for repairs, or ahead of the pass. */

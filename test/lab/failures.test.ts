@@ -12,14 +12,14 @@ labTest('a source that cannot be served', 1, async (lab) => {
   await lab.startServer(['-f', lab.scratch.folder]).waitStatus(4);
 });
 
-labTest('a file that is there already is kept, unless --force', 2, async (lab) => {
+labTest('a file that is named with -o is replaced, but only by a proven copy', 2, async (lab) => {
   const image = lab.scratch.randomFile('disk.img', mebibyte);
   const copy = lab.copyPath(2);
   writeFileSync(copy, 'precious');
   const server = lab.startServer(['-f', image, '--exit-after', '1']);
-  await lab.startClient(2).waitStatus(3);
+  await lab.startClient(2, ['-s', '7599', '--give-up', '1']).waitStatus(5);
   assert.equal(readFileSync(copy, 'utf8'), 'precious');
-  await Promise.all([lab.startClient(2, ['--force']), server].map((one) => one.waitStatus(0)));
+  await Promise.all([lab.startClient(2), server].map((one) => one.waitStatus(0)));
   lab.scratch.assertCopy(copy, image);
 });
 

@@ -44,6 +44,10 @@ export class SimDisk {
     this.#lookAll();
   }
 
+  isRight(chunk: number): boolean {
+    return this.#right[chunk] === 1;
+  }
+
   get wrongChunks(): number {
     return this.#right.reduce((count, isRight) => count + 1 - isRight, 0);
   }

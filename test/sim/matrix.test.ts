@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CALM, type SimOptions } from './options.js';
 import { simulate } from './simulate.js';
+import { swarmOptions } from './swarm.js';
 
 const SMALL: SimOptions = { ...CALM, clients: 8, imageChunks: 64, zeros: 0.2, blank: 0.5 };
 
@@ -18,6 +19,9 @@ const ALL: Partial<SimOptions> = {
   serverRestarts: 2,
   partitions: 2,
   prepareMs: 400,
+  resume: 0.3,
+  verify: 0.2,
+  compress: true,
 };
 
 const CASES: Record<string, Partial<SimOptions>> = {
@@ -39,7 +43,11 @@ const CASES: Record<string, Partial<SimOptions>> = {
   'the network falls apart': { partitions: 4, loss: 0.005 },
   'slow disks, links and processors': { slow: 0.5, loss: 0.005 },
   'the server waits for the slow': { slow: 0.3, wait: true },
-  'few slots at the clients': { clientSlots: 3, loss: 0.02, slow: 0.3 },
+  'targets that hold some of the image': { resume: 0.6, loss: 0.005, prepareMs: 200 },
+  'clients crash and resume': { resume: 1, crashes: 6, loss: 0.005 },
+  'copies are read back': { verify: 0.7, loss: 0.005 },
+  'chunks are compressed, more or less': { compress: true, loss: 0.02 },
+  'few slots at the clients': { clientSlots: 4, loss: 0.02, slow: 0.3 },
   'few slots at the server': { serverSlots: 3, loss: 0.02 },
   'many pages of the map': {
     imageChunks: 9000,
@@ -56,11 +64,15 @@ const CASES: Record<string, Partial<SimOptions>> = {
 
 for (const [name, options] of Object.entries(CASES)) {
   test(name, () => {
-    for (let seed = 1; seed <= (name === 'many pages of the map' ? 1 : 8); seed++) {
+    for (let seed = 1; seed <= (name === 'many pages of the map' ? 1 : 6); seed++) {
       simulate({ ...SMALL, ...options, seed });
     }
   });
 }
+
+test('worlds picked by their seeds', () => {
+  for (let seed = 1; seed <= 100; seed++) simulate(swarmOptions(seed, {}));
+});
 
 test('200 clients', () => {
   const { blockRatio } = simulate({ ...SMALL, clients: 200, loss: 0.01, late: 0.1, seed: 7 });

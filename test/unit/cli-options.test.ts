@@ -88,11 +88,13 @@ test('a server needs a file, and no more', () => {
     mtu: 'auto',
     offload: true,
     file: 'disk.img',
+    asIs: false,
     serverPort: 7500,
     delayMs: 0,
     rateBitsPerSecond: undefined,
     exitAfter: undefined,
     slowClients: 'leave',
+    compression: 'auto',
     cache: true,
     prepareOnly: false,
   });
@@ -101,7 +103,8 @@ test('a server needs a file, and no more', () => {
 
 test('every option of a server arrives, by its short and its long name', () => {
   const rest =
-    ' --ttl 3 --mtu 1500 --no-offload --rate 900M --exit-after 30 --slow-clients wait --no-cache';
+    ' --ttl 3 --mtu 1500 --no-offload --rate 900M --exit-after 30 --slow-clients wait --no-cache' +
+    ' --compress 7 --as-is';
   const expected = {
     group: 'ff02::7',
     port: 17000,
@@ -110,11 +113,13 @@ test('every option of a server arrives, by its short and its long name', () => {
     mtu: 1500,
     offload: false,
     file: 'disk.img',
+    asIs: true,
     serverPort: 7600,
     delayMs: 5,
     rateBitsPerSecond: 900e6,
     exitAfter: 30,
     slowClients: 'wait',
+    compression: 7,
     cache: false,
     prepareOnly: false,
   };
@@ -125,6 +130,7 @@ test('every option of a server arrives, by its short and its long name', () => {
   assert.deepEqual(optionsOf(parseServerCommandLine, short), expected);
   assert.deepEqual(optionsOf(parseServerCommandLine, long), expected);
   assert.equal(optionsOf(parseServerCommandLine, '-f x --prepare').prepareOnly, true);
+  assert.equal(optionsOf(parseServerCommandLine, '-f x --compress off').compression, 'off');
 });
 
 test('the way to show events is not part of the options', () => {

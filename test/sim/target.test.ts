@@ -1,0 +1,144 @@
+/** What is on the target already, and what the target and the source make of what they are given. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CALM, type SimOptions } from './options.js';
+import type { SimClient } from './sim-client.js';
+import type { SimServer } from './sim-server.js';
+import { World } from './world.js';
+
+const SMALL: SimOptions = { ...CALM, imageChunks: 64, zeros: 0.2 };
+const BLOCKS_PER_CHUNK = SMALL.chunkSizeBytes / SMALL.blockSizeBytes;
+
+function begin(options: Partial<SimOptions> & { seed: number }): {
+  world: World;
+  server: SimServer;
+} {
+  const world = new World({ ...SMALL, ...options });
+  const server = world.addServer('server');
+  server.start(world.options.prepareMs);
+  return { world, server };
+}
+
+/** A client whose target holds a share of the image already, and rubbish elsewhere. */
+function addHolder(world: World, share: number): SimClient {
+  const client = world.addClient(world.image, false);
+  client.disk.fillPartly(share);
+  client.settings.resumes = true;
+  return client;
+}
+
+function dataChunksWrong(world: World, { disk }: SimClient): number {
+  let count = 0;
+  for (let chunk = 0; chunk < world.image.geometry.chunkCount; chunk++) {
+    if (!world.image.isZero(chunk) && !disk.isRight(chunk)) count++;
+  }
+  return count;
+}
+
+for (const prepareMs of [0, 400]) {
+  const map = prepareMs > 0 ? 'the map comes later' : 'the map is there';
+
+  test(`a target that holds the image already costs no block (${map})`, () => {
+    const { world } = begin({ seed: 71, prepareMs });
+    addHolder(world, 1).start();
+    world.finishWithin(20_000);
+    assert.equal(world.witness.blocksSent, 0);
+  });
+
+  test(`a target that holds most of the image costs what differs (${map})`, () => {
+    const { world } = begin({ seed: 72, prepareMs });
+    const client = addHolder(world, 0.9);
+    const wrong = dataChunksWrong(world, client);
+    assert.ok(wrong > 0);
+    client.start();
+    world.finishWithin(20_000);
+    assert.ok(world.witness.blocksSent <= wrong * BLOCKS_PER_CHUNK);
+  });
+}
+
+test('a client that crashes and resumes is sent what it lacks, no more', () => {
+  const { world } = begin({ seed: 73, imageChunks: 256 });
+  const client = addHolder(world, 0);
+  client.start();
+  world.runFor(250);
+  client.crash();
+  const lacked = dataChunksWrong(world, client) * BLOCKS_PER_CHUNK;
+  assert.ok(lacked > 0 && lacked < world.image.dataBlocks);
+  world.runFor(4000);
+  const before = world.witness.blocksSent;
+  client.start();
+  world.finishWithin(20_000);
+  assert.ok(world.witness.blocksSent - before <= lacked);
+});
+
+test('clients that hold different parts are sent each block once', () => {
+  const { world } = begin({ seed: 74, imageChunks: 256 });
+  for (let i = 0; i < 10; i++) {
+    const client = addHolder(world, 0.5);
+    client.settings.openMs = 2;
+    client.start();
+  }
+  world.finishWithin(20_000);
+  const ratio = world.witness.blocksSent / world.image.dataBlocks;
+  assert.ok(ratio <= 1.1, `sent ${ratio} times the image`);
+});
+
+for (const share of [1, 0.7]) {
+  test(`a comparison changes nothing and costs no block (${100 * share} % are right)`, () => {
+    const { world } = begin({ seed: 75, prepareMs: 300 });
+    const client = world.addClient(world.image, false);
+    client.disk.fillPartly(share);
+    client.settings.checksOnly = true;
+    const before = Buffer.from(client.disk.bytes);
+    client.start();
+    // That it finds as many chunks to differ as there are is checked where it ends.
+    world.finishWithin(20_000);
+    assert.ok(client.disk.bytes.equals(before));
+    assert.equal(world.witness.blocksSent, 0);
+  });
+}
+
+test('a disk that loses a write is found out by reading back, and mended', () => {
+  const { world } = begin({ seed: 76 });
+  const client = world.addClient();
+  client.settings.verifies = true;
+  client.disk.badWrites.set(5, 1);
+  client.disk.badWrites.set(40, 1);
+  client.start();
+  world.finishWithin(20_000);
+  assert.ok(client.disk.isImage);
+});
+
+test('a disk that never keeps what is written ends the copy with a failure', () => {
+  const { world } = begin({ seed: 77, zeros: 0 });
+  const client = world.addClient();
+  client.settings.verifies = true;
+  client.disk.badWrites.set(5, Number.POSITIVE_INFINITY);
+  client.start();
+  world.runFor(20_000);
+  assert.equal(client.failure?.kind, 'target');
+  assert.equal(client.failure.code, 'VERIFY_FAILED');
+});
+
+for (const prepareMs of [0, 400]) {
+  test(`a chunk that cannot be read fails the copy, with all else in place (map: ${prepareMs} ms)`, () => {
+    const { world, server } = begin({ seed: 78, zeros: 0, prepareMs, loss: 0.01 });
+    server.unreadable.add(7).add(8).add(63);
+    for (let i = 0; i < 4; i++) world.addClient().start();
+    world.runFor(20_000);
+    for (const { name, failure, disk } of world.clients) {
+      assert.equal(failure?.kind, 'source', name);
+      assert.match(failure.message, /28672-36863/, 'names the bytes');
+      assert.equal(disk.wrongChunks, 3, name);
+    }
+  });
+}
+
+test('a chunk that can be read after all ends well', () => {
+  const { world, server } = begin({ seed: 79, zeros: 0 });
+  server.unreadable.add(7);
+  for (let i = 0; i < 4; i++) world.addClient().start();
+  world.runFor(60);
+  server.unreadable.clear();
+  world.finishWithin(20_000);
+});

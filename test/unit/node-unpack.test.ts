@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { Failure } from '../../src/failure.js';
+import { packingOf, type Unpacked, unpack } from '../../src/node/unpack.js';
+
+const never = new AbortController().signal;
+const quiet = () => {};
+
+function folderFor(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'unpack-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Data, a large hole, a little data that crosses grains, and a hole to the end. */
+function imageBytes(): Buffer {
+  const bytes = Buffer.alloc(3_000_001);
+  bytes.fill('some data ', 0, 100_000);
+  bytes.fill('more', 1_990_000, 2_010_000);
+  return bytes;
+}
+
+function packWith(command: string, bytes: Buffer): Buffer | null {
+  const { status, stdout } = spawnSync(command, ['-c'], { input: bytes });
+  return status === 0 ? stdout : null;
+}
+
+async function unpackAt(path: string, signal = never): Promise<Unpacked> {
+  const packing = packingOf(path);
+  assert.ok(packing !== null);
+  return unpack(path, packing, quiet, signal);
+}
+
+function contentOf({ fd, sizeBytes }: Unpacked): Buffer {
+  const bytes = Buffer.alloc(sizeBytes);
+  readSync(fd, bytes, 0, sizeBytes, 0);
+  return bytes;
+}
+
+const writers: Record<string, (bytes: Buffer) => Buffer | null> = {
+  gz: gzipSync,
+  zst: (bytes) => packWith('zstd', bytes),
+  xz: (bytes) => packWith('xz', bytes),
+};
+
+for (const [suffix, pack] of Object.entries(writers)) {
+  test(`an image stored as .${suffix} becomes what it contains, sparse and without a trace`, async (t) => {
+    const bytes = imageBytes();
+    const packed = pack(bytes);
+    if (packed === null) return t.skip('the program is not installed');
+    const folder = folderFor(t);
+    const path = join(folder, `disk.img.${suffix}`);
+    writeFileSync(path, packed);
+    const unpacked = await unpackAt(path);
+    t.after(() => closeSync(unpacked.fd));
+    assert.equal(unpacked.name, 'disk.img');
+    assert.equal(unpacked.sizeBytes, bytes.length);
+    assert.ok(contentOf(unpacked).equals(bytes));
+    assert.ok(unpacked.dataBytes < 400_000);
+    assert.ok(fstatSync(unpacked.fd).blocks * 512 < 600_000);
+    assert.deepEqual(readdirSync(folder), [`disk.img.${suffix}`]);
+  });
+
+  test(`a damaged .${suffix} is a failure that names the file`, async (t) => {
+    const packed = pack(imageBytes());
+    if (packed === null) return t.skip('the program is not installed');
+    const folder = folderFor(t);
+    const path = join(folder, `disk.img.${suffix}`);
+    writeFileSync(path, packed.subarray(0, packed.length / 2));
+    await assert.rejects(unpackAt(path), (error) => {
+      assert.ok(error instanceof Failure);
+      assert.equal(error.code, 'CANNOT_UNPACK');
+      assert.match(error.message, /disk\.img\./);
+      return true;
+    });
+    assert.deepEqual(readdirSync(folder), [`disk.img.${suffix}`]);
+  });
+}
+
+test('several gzip members in a row are one image', async (t) => {
+  const path = join(folderFor(t), 'disk.img.gz');
+  writeFileSync(path, Buffer.concat([gzipSync('first '), gzipSync('second')]));
+  const unpacked = await unpackAt(path);
+  t.after(() => closeSync(unpacked.fd));
+  assert.equal(contentOf(unpacked).toString(), 'first second');
+});
+
+test('only a name and a beginning that both say so make a compressed image', (t) => {
+  const folder = folderFor(t);
+  const put = (name: string, bytes: Buffer | string) => {
+    writeFileSync(join(folder, name), bytes);
+    return join(folder, name);
+  };
+  const packed = gzipSync('x');
+  assert.equal(packingOf(put('a.img', packed)), null);
+  assert.equal(packingOf(put('a.gz', 'not gzip')), null);
+  assert.equal(packingOf(put('b.gz', '')), null);
+  assert.equal(packingOf(join(folder, 'missing.gz')), null);
+  assert.equal(packingOf(put('c.img.gz', packed))?.suffix, '.gz');
+  assert.equal(packingOf(put('D.IMG.GZ', packed))?.suffix, '.gz');
+});
+
+test('stops when it is told to', async (t) => {
+  const path = join(folderFor(t), 'disk.img.gz');
+  writeFileSync(path, gzipSync(Buffer.alloc(30_000_000, 'z')));
+  const stop = new AbortController();
+  stop.abort(new Error('enough'));
+  await assert.rejects(unpackAt(path, stop.signal), /enough/);
+});
