@@ -6,6 +6,7 @@ import { requireLab } from '../test/lab/tools.js';
 import type { BenchCase, Context, Outcome } from './case.js';
 import { firstBlock, memory } from './cases/huge.js';
 import { late } from './cases/late.js';
+import { debian, incompressible, shapedDebian } from './cases/less.js';
 import { loss } from './cases/loss.js';
 import { randomFour, randomOne } from './cases/random.js';
 import { shaped } from './cases/shaped.js';
@@ -13,7 +14,19 @@ import { slow } from './cases/slow.js';
 import { type Result, reportOf, tableOf } from './report.js';
 
 /** In the order of the table. */
-const cases: BenchCase[] = [randomOne, randomFour, shaped, loss, slow, late, firstBlock, memory];
+const cases: BenchCase[] = [
+  randomOne,
+  randomFour,
+  shaped,
+  loss,
+  slow,
+  late,
+  firstBlock,
+  memory,
+  debian,
+  incompressible,
+  shapedDebian,
+];
 
 const usage = `usage: node dist/bench/main.js [options]
   --only NAME,...  cases or rows to run (all)

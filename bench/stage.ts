@@ -92,18 +92,31 @@ export class Stage {
     return { seconds, copySeconds: (provenMs - foundMs) / 1000, server, clients };
   }
 
-  /** @returns whole-process seconds */
-  async udpcast(image: string, clientCount?: number): Promise<number> {
+  /**
+   * @param pipes commands that the image goes through at the sender and at each receiver
+   * @returns whole-process seconds
+   */
+  async udpcast(
+    image: string,
+    pipes?: { sender: string; receiver: string },
+    clientCount?: number,
+  ): Promise<number> {
     const [receiver, sender] = [toolPath('udp-receiver'), toolPath('udp-sender')];
     this.clearCopies();
     const hosts = this.clientHosts(clientCount);
     const common = ['--nokbd', '--interface', 'e0', '--file'];
+    const pipe = (command?: string) => (command === undefined ? [] : ['--pipe', command]);
     const startMs = performance.now();
     const receivers = hosts.map((host) =>
-      host.start(receiver, [...common, this.copyPath(host, image)]),
+      host.start(receiver, [...pipe(pipes?.receiver), ...common, this.copyPath(host, image)]),
     );
     const waitFor = ['--full-duplex', '--min-receivers', `${hosts.length}`];
-    const sending = this.serverHost.start(sender, [...waitFor, ...common, image]);
+    const sending = this.serverHost.start(sender, [
+      ...pipe(pipes?.sender),
+      ...waitFor,
+      ...common,
+      image,
+    ]);
     const seconds = await this.untilAllEnd(startMs, [...receivers, sending]);
     this.compareCopies(image, hosts);
     return seconds;

@@ -28,6 +28,12 @@ export class Assembly {
     return this.#open.size;
   }
 
+  /** Slots are running short because stores take their time: better to leave packets where they are. */
+  get isCrowded(): boolean {
+    const { length } = this.#collectors;
+    return this.#free.length < length / 4 && this.#open.size < length / 2;
+  }
+
   get freeCount(): number {
     return this.#free.length;
   }

@@ -148,6 +148,7 @@ export class Intake {
       if (opened === null) {
         // Nowhere to put it: to the server this is a packet that did not arrive.
         counters.packetsReceived--;
+        counters.packetsLost++;
         return;
       }
       collector = opened;

@@ -100,6 +100,10 @@ export class Receiver {
     this.#isServerIdle = false;
   }
 
+  get isCrowded(): boolean {
+    return this.#parts.assembly.isCrowded;
+  }
+
   get isExhausted(): boolean {
     return this.#parts.assembly.isExhausted;
   }

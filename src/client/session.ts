@@ -103,6 +103,10 @@ export class ClientSession {
   }
 
   /** No memory is left for group packets until a store is done: leave them in the socket. */
+  get isCrowded(): boolean {
+    return this.#receiver?.isCrowded ?? false;
+  }
+
   get isExhausted(): boolean {
     return this.#receiver?.isExhausted ?? false;
   }
@@ -413,6 +417,7 @@ export class ClientSession {
       case 'discovering':
         return Math.min(this.#patience.giveUpDueMs, this.#discovery.dueMs);
       case 'receiving':
+        if (this.#receiver!.isProven) return Number.NEGATIVE_INFINITY;
         return Math.min(this.#patience.dueMs, this.#receiver!.dueMs);
       case 'parting':
         return this.#parting!.dueMs;

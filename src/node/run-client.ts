@@ -98,7 +98,7 @@ class Client {
       {
         onPackets: (bytes, start, end, address) => this.#takeGroup(bytes, start, end, address),
         onBatch: () => this.#tend(),
-        canTake: () => this.#stash.isEmpty && !this.#session.isExhausted,
+        canTake: () => this.#stash.isEmpty && !this.#session.isCrowded,
       },
     );
     this.#group = receiver;

@@ -8,6 +8,8 @@ const RETRY_MS = 5_000;
 /** Notices go out in batches: neighbouring chunks share one. */
 const FLUSH_MS = 100;
 const MOST_NOTICES = 16;
+/** All places are told again so often, for clients that came later or lost a notice. */
+const REPEAT_MS = 2_000;
 
 export interface UnreadableNotice {
   first: number;
@@ -29,6 +31,7 @@ export class UnreadablePlaces {
   readonly #places = new Map<number, Place>();
   readonly #due = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
+  #repeatTimer: NodeJS.Timeout | undefined;
 
   constructor(geometry: Geometry, tell: (notice: UnreadableNotice) => void) {
     this.#geometry = geometry;
@@ -46,6 +49,9 @@ export class UnreadablePlaces {
   failed(chunk: number, reason: string, now: number): void {
     const isTold = this.#places.get(chunk)?.isTold ?? false;
     this.#places.set(chunk, { failedMs: now, reason, isTold });
+    this.#repeatTimer ??= setInterval(() => {
+      for (const place of this.#places.keys()) this.#queue(place);
+    }, REPEAT_MS);
     this.#queue(chunk);
   }
 
@@ -94,5 +100,6 @@ export class UnreadablePlaces {
 
   close(): void {
     clearTimeout(this.#timer);
+    clearInterval(this.#repeatTimer);
   }
 }

@@ -121,6 +121,7 @@ export class Client {
     this.state = report.state;
     this.missingChunks = report.missingChunks;
     this.provenChunks = report.provenChunks;
+    this.allowance.noteHad(Math.max(0, this.#chunkCount - report.missingChunks));
     this.receiveBufferBytes = report.receiveBufferBytes;
   }
 

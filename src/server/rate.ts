@@ -38,8 +38,9 @@ const LOSS_TOLERANCE = 0.03;
 /** The path's usual loss falls only slowly to what a round happened to show. */
 const FLOOR_DECAY = 0.02;
 const LEAST_EVIDENCE_PACKETS = 500;
-/** Rounds of lowering in vain after which loss is taken to be the path's own. */
-const VAIN_ROUNDS = 3;
+/** Lowerings in a row, between which it is tried whether they bring the loss down. */
+const TRIAL_BEGINS = 2;
+const TRIAL_ENDS = 4;
 /** A hindered client that takes less than this share of the best one is left behind. */
 const FOLLOW_SHARE = 0.5;
 const HINDERED_LOSS = 0.1;
@@ -64,9 +65,10 @@ export class RateController {
   readonly #options: RateOptions;
   #isStarting = true;
   #lossFloor = 0;
-  #vainRounds = 0;
-  #lossWhenLowered = 0;
-  #lossExpected = 0;
+  /** How often the rate was lowered since it was last raised, and what was so when the trial began. */
+  #lowerings = 0;
+  #trialBytesPerMs = 0;
+  #trialDeliveredPerMs = 0;
   #settleUntilMs = 0;
   /** What was carried when the network was last full. */
   #fullBytesPerMs = Number.POSITIVE_INFINITY;
@@ -117,37 +119,38 @@ export class RateController {
       this.#lower(now, loss, leastDelivered);
       for (const client of followed) client.evidencePackets = 0;
     } else {
-      this.#vainRounds = 0;
+      this.#lowerings = 0;
       this.#raise(sentPerMs);
     }
   }
 
   #lower(now: number, loss: number, deliveredPerMs: number): void {
-    if (this.#isVain(loss)) {
-      this.#vainRounds++;
-      if (this.#vainRounds >= VAIN_ROUNDS) {
-        this.#lossFloor = loss;
-        this.#vainRounds = 0;
-        return;
-      }
-    } else {
-      this.#vainRounds = 0;
+    this.#lowerings++;
+    if (this.#lowerings === TRIAL_BEGINS) {
+      // Not before the averages show what the first lowering did.
+      this.#trialBytesPerMs = this.bytesPerMs;
+      this.#trialDeliveredPerMs = deliveredPerMs;
+    } else if (this.#lowerings >= TRIAL_ENDS && this.#isPathsOwnLoss(deliveredPerMs)) {
+      this.#lossFloor = loss;
+      this.#lowerings = 0;
+      this.bytesPerMs = this.#trialBytesPerMs;
+      return;
     }
     const carried = (deliveredPerMs * this.#options.packetBytes) / (1 - this.#lossFloor);
     const lowered = Math.min(Math.max(carried, this.bytesPerMs * 0.25), this.bytesPerMs * 0.97);
     this.bytesPerMs = Math.max(lowered, LEAST_BYTES_PER_MS);
-    this.#lossWhenLowered = loss;
-    this.#lossExpected = Math.max(this.#lossFloor, 1 - carried / this.bytesPerMs);
     this.#isStarting = false;
     this.#settleUntilMs = now + SETTLE_MS;
     this.#fullBytesPerMs = carried;
   }
 
-  /** Whether lowering the rate did not bring the loss down as a full link's would have come. */
-  #isVain(loss: number): boolean {
-    if (this.#settleUntilMs === 0) return false;
-    const hoped = this.#lossWhenLowered - this.#lossExpected;
-    return hoped > 0 && this.#lossWhenLowered - loss < 0.3 * hoped;
+  /**
+   * Behind a full link, as much gets through at a lower rate as before; where a path loses
+   * packets of its own, less does, in proportion.
+   */
+  #isPathsOwnLoss(deliveredPerMs: number): boolean {
+    const rateShare = this.bytesPerMs / this.#trialBytesPerMs;
+    return deliveredPerMs / this.#trialDeliveredPerMs < (1 + rateShare) / 2;
   }
 
   #raise(sentPerMs: number): void {
@@ -164,28 +167,37 @@ export class RateController {
   }
 
   #chooseFollowed(now: number, clients: readonly Client[], position: number): void {
-    let best = 0;
-    for (const client of clients) best = Math.max(best, client.bestDeliveredPerMs);
     for (const client of clients) {
       if (this.#options.waitForSlow) {
         client.followed = true;
-        continue;
-      }
-      const isHindered =
-        client.lossRatio > HINDERED_LOSS || client.lag(position) > this.windowPackets / 2;
-      if (!isHindered) {
+      } else if (!this.#isHindered(client, position)) {
         if (client.easySinceMs === 0) client.easySinceMs = now;
         if (now - client.easySinceMs >= FOLLOW_AGAIN_MS) client.followed = true;
-        continue;
-      }
-      client.easySinceMs = 0;
-      const isSlow = client.deliveredPerMs < FOLLOW_SHARE * best;
-      if (!isSlow) client.followed = true;
-      else if (client.followed && now - client.joinedMs > JUDGE_AFTER_MS) {
-        client.followed = false;
-        this.#startOver(best);
+      } else {
+        client.easySinceMs = 0;
+        this.#judgeHindered(client, clients, now, position);
       }
     }
+  }
+
+  #judgeHindered(client: Client, clients: readonly Client[], now: number, position: number): void {
+    let best = 0;
+    for (const other of clients) {
+      if (other === client) continue;
+      // Who is hindered as well shows what it takes now; who is not could take what it took before.
+      const isHindered = this.#isHindered(other, position);
+      best = Math.max(best, isHindered ? other.deliveredPerMs : other.bestDeliveredPerMs);
+    }
+    if (client.deliveredPerMs >= FOLLOW_SHARE * best) {
+      client.followed = true;
+    } else if (client.followed && now - client.joinedMs > JUDGE_AFTER_MS) {
+      client.followed = false;
+      this.#startOver(best);
+    }
+  }
+
+  #isHindered(client: Client, position: number): boolean {
+    return client.lossRatio > HINDERED_LOSS || client.lag(position) > this.windowPackets / 2;
   }
 
   /** The client that held the rate down no longer counts: go back to what the best one took. */

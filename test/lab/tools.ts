@@ -16,6 +16,7 @@ const debianPackages: Record<string, string> = {
   'udp-sender': 'udpcast',
   uftp: 'uftp',
   uftpd: 'uftp',
+  zstd: 'zstd',
 };
 
 // A plain user's PATH often lacks the folders of the administrator's tools.

@@ -5,6 +5,7 @@ import {
   BadValue,
   fileName,
   oneOf,
+  readCompression,
   readGroup,
   readMtu,
   readPort,
@@ -118,4 +119,12 @@ test('words, texts and names', () => {
   refuses(someText('its name'), [''], /empty; give its name/);
   assert.equal(fileName('a file')('a-'), 'a-');
   refuses(fileName('a file'), ['-'], /'-' does not stand for a pipe.*give a file/);
+});
+
+test('compression is auto, off, or a level from 1 to 19', () => {
+  assert.equal(readCompression('auto'), 'auto');
+  assert.equal(readCompression('off'), 'off');
+  assert.equal(readCompression('1'), 1);
+  assert.equal(readCompression('19'), 19);
+  refuses(readCompression, ['0', '20', '-1', '3.5', 'on', 'AUTO', ''], /from 1 to 19/);
 });

@@ -56,6 +56,7 @@ const report = reports.encode({
   client: CLIENT,
   position: 1,
   packetsReceived: 2,
+  packetsLost: 0,
   clockUs: 3,
   missingChunks: 4,
   provenChunks: 5,

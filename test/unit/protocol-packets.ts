@@ -142,6 +142,7 @@ export const reports: Codec<Report> = {
     client: u64,
     position: u32,
     packetsReceived: u32,
+    packetsLost: u32,
     clockUs: u32,
     missingChunks: u32,
     provenChunks: u32,

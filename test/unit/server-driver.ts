@@ -130,6 +130,7 @@ export class ServerDriver {
         client: CLIENT,
         position: 1,
         packetsReceived: 0,
+        packetsLost: 0,
         clockUs: (this.now * 1000) >>> 0,
         missingChunks: 1,
         provenChunks: 0,

@@ -1,7 +1,7 @@
 /** A network and its clients in a few numbers, to try the server's rate control on. */
 import { ClientState } from '../../src/protocol/from-client.js';
 import { advancePosition } from '../../src/protocol/position.js';
-import { Client } from '../../src/server/clients.js';
+import { Client, electSentinels } from '../../src/server/clients.js';
 import { RateController, type RateOptions, ROUND_MS } from '../../src/server/rate.js';
 
 export const PACKET_BYTES = 1000;
@@ -20,6 +20,7 @@ class Path {
   options: PathOptions;
   readonly client: Client;
   #received = 0;
+  #sent = 0;
   /** Packets that go through or are lost add up to whole ones over time. */
   #through = 0;
 
@@ -31,6 +32,7 @@ class Path {
 
   carry(packets: number): void {
     const { packetsPerMs, ownLoss } = this.options;
+    this.#sent += packets;
     this.#through += Math.min(packets, packetsPerMs) * (1 - ownLoss);
   }
 
@@ -42,12 +44,14 @@ class Path {
         client: this.client.id,
         position,
         packetsReceived: this.#received >>> 0,
+        packetsLost: (this.#sent - this.#received) >>> 0,
         clockUs: (now * 1000) >>> 0,
         missingChunks: 1000,
         provenChunks: 0,
         receiveBufferBytes: this.options.receiveBufferBytes,
         state: ClientState.receiving,
       },
+      position,
       now,
     );
   }
@@ -59,7 +63,7 @@ export class Network {
   readonly paths: Path[];
   now = 0;
   sentPackets = 0;
-  #position = 0;
+  position = 0;
   #credit = 0;
 
   constructor(options: Partial<RateOptions>, ...paths: Partial<PathOptions>[]) {
@@ -90,15 +94,16 @@ export class Network {
       this.#credit += this.packetsPerMs * busyShare;
       const packets = Math.floor(this.#credit);
       this.#credit -= packets;
-      this.#position = advancePosition(this.#position, packets);
+      this.position = advancePosition(this.position, packets);
       this.sentPackets += packets;
       this.rate.sent(packets * PACKET_BYTES);
       for (const path of this.paths) path.carry(packets);
       if (this.now % REPORT_MS === 0) {
-        for (const path of this.paths) path.report(this.now, this.#position);
+        for (const path of this.paths) path.report(this.now, this.position);
       }
       if (this.now % ROUND_MS === 0) {
-        this.rate.update(this.now, this.clients(), this.#position);
+        const sentinels = electSentinels(this.clients(), this.now);
+        this.rate.update(this.now, sentinels, this.position);
       }
     }
   }

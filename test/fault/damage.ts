@@ -1,0 +1,33 @@
+/** Changes to files behind a program's back, and file systems that are too small. */
+
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { onCleanup } from '../lab/cleanup.js';
+import { runTool } from '../lab/tools.js';
+
+/** Writes bytes that differ from what random content has there, but for one case in 256 each. */
+export function overwrite(path: string, offsetBytes: number, lengthBytes: number): void {
+  const file = openSync(path, 'r+');
+  try {
+    writeSync(file, Buffer.alloc(lengthBytes, 0xa5), 0, lengthBytes, offsetBytes);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** A file system in memory with so much room, mounted on a folder that is made for it. */
+export class SmallDisk {
+  readonly path: string;
+  /** To be called before the folder's parent is removed. */
+  readonly close: () => void;
+
+  constructor(path: string, sizeBytes: number) {
+    this.path = path;
+    mkdirSync(path);
+    runTool('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', path]);
+    this.close = onCleanup(() => runTool('umount', [path]));
+  }
+
+  resize(sizeBytes: number): void {
+    runTool('mount', ['-o', `remount,size=${sizeBytes}`, this.path]);
+  }
+}

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { Failure } from '../../src/failure.js';
+import { TargetFile, type TargetOptions } from '../../src/node/target.js';
+import { planTarget } from '../../src/node/target-plan.js';
+
+const SIZE = 10_000;
+
+function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'target-'));
+  t.after(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+function optionsFor(output: string, changes: Partial<TargetOptions> = {}): TargetOptions {
+  const plain = { sparse: true, force: false, resume: false, check: false };
+  return { output, imageName: 'disk.img', sizeBytes: SIZE, ...plain, ...changes };
+}
+
+const withCode = (code: string) => (error: Failure) =>
+  error.kind === 'target' && error.code === code;
+
+test('a new copy is NAME.part, blank and of full size, until it is finished', async (t) => {
+  const path = join(folder(t), 'a.img');
+  const target = await TargetFile.open(optionsFor(path));
+  assert.equal(target.isBlank, true);
+  assert.equal(target.plan.holdsEarlierData, false);
+  assert.equal(statSync(`${path}.part`).size, SIZE);
+  assert.equal(existsSync(path), false);
+  await target.finish();
+  assert.equal(statSync(path).size, SIZE);
+  assert.equal(existsSync(`${path}.part`), false);
+});
+
+test('our own .part is gone on with, whatever its size', async (t) => {
+  const path = join(folder(t), 'a.img');
+  for (const length of [100, SIZE, 3 * SIZE]) {
+    writeFileSync(`${path}.part`, Buffer.alloc(length, 7));
+    const target = await TargetFile.open(optionsFor(path));
+    assert.equal(target.plan.holdsEarlierData, true);
+    assert.equal(target.isBlank, false);
+    const bytes = readFileSync(`${path}.part`);
+    assert.equal(bytes.length, SIZE);
+    assert.equal(bytes[99], 7);
+    await target.close();
+  }
+});
+
+test('a finished file loses its name while it is brought up to date', async (t) => {
+  const path = join(folder(t), 'a.img');
+  writeFileSync(path, Buffer.alloc(SIZE, 7));
+  const target = await TargetFile.open(optionsFor(path, { resume: true }));
+  assert.equal(existsSync(path), false);
+  assert.equal(readFileSync(`${path}.part`)[0], 7);
+  await target.finish();
+  assert.equal(readFileSync(path)[0], 7);
+});
+
+test('a named file that is not to be resumed stays whole until it is replaced', async (t) => {
+  const path = join(folder(t), 'a.img');
+  writeFileSync(path, 'old');
+  const target = await TargetFile.open(optionsFor(path));
+  assert.equal(readFileSync(path, 'utf8'), 'old');
+  assert.equal(target.isBlank, true);
+  await target.finish();
+  assert.equal(statSync(path).size, SIZE);
+});
+
+test('a file under the name of the image is not replaced unless asked for', (t) => {
+  const start = process.cwd();
+  process.chdir(folder(t));
+  t.after(() => process.chdir(start));
+  writeFileSync('disk.img', 'old');
+  const unnamed = { ...optionsFor(''), output: undefined };
+  assert.throws(() => planTarget(unnamed), withCode('EXISTS'));
+  assert.equal(planTarget({ ...unnamed, force: true }).holdsEarlierData, false);
+  assert.equal(planTarget({ ...unnamed, resume: true }).holdsEarlierData, true);
+});
+
+test('allocating all of a file keeps what it holds', async (t) => {
+  const path = join(folder(t), 'a.img');
+  writeFileSync(`${path}.part`, Buffer.alloc(100, 7));
+  const target = await TargetFile.open(optionsFor(path, { sparse: false }));
+  await target.close();
+  const bytes = readFileSync(`${path}.part`);
+  assert.equal(bytes.length, SIZE);
+  assert.ok(bytes.subarray(0, 100).every((byte) => byte === 7));
+});
+
+test('a check opens what is there and makes nothing', async (t) => {
+  const path = join(folder(t), 'a.img');
+  const options = optionsFor(path, { check: true });
+  await assert.rejects(TargetFile.open(options), withCode('NO_TARGET'));
+  writeFileSync(path, Buffer.alloc(SIZE - 1));
+  const target = await TargetFile.open(options);
+  assert.equal(await target.hasRightSize(), false);
+  await target.close();
+  assert.equal(existsSync(`${path}.part`), false);
+  assert.equal(statSync(path).size, SIZE - 1);
+});
+
+test('a folder is no target, nor is a name in a folder that is not there', async (t) => {
+  const path = folder(t);
+  assert.throws(() => planTarget(optionsFor(path)), withCode('NOT_A_TARGET'));
+  await assert.rejects(
+    TargetFile.open(optionsFor(join(path, 'no', 'a.img'))),
+    withCode('CANNOT_WRITE'),
+  );
+});
