@@ -26,8 +26,8 @@ export const ROUND_MS = 20;
 const START_GROWTH = 1.5;
 /** Far below the rate at which the network was last full, near it, and beyond it. */
 const RECOVERY_GROWTH = 1.15;
-const CAREFUL_GROWTH = 1.01;
-const GROWTH = 1.05;
+const CAREFUL_GROWTH = 1.005;
+const GROWTH = 1.02;
 /** Shares of that rate where "near" begins and ends. */
 const NEAR_SHARE = 0.9;
 const BEYOND_SHARE = 1.1;

@@ -54,7 +54,8 @@ test('a map that was kept comes back, for the same file at the same chunk size',
   assert.equal(await MapCache.of(path, fd, geometry)?.save(map), null);
   assert.deepEqual(readdirSync(folder), ['disk.img', 'disk.img.blockmap']);
   const kept = MapCache.of(path, fd, geometry)?.load(geometry, digest);
-  assert.ok(kept?.id.equals(map.id));
+  assert.ok(kept);
+  assert.ok(kept.id.equals(map.id));
   const builder = BlockMapBuilder.of(kept, digest);
   assert.equal(builder.isComplete, true);
   assert.equal(builder.isZero(2), true);
