@@ -243,6 +243,16 @@ export class Copy {
     }
   }
 
+  /** What was given up is asked for again: the source may have been mended. */
+  forgive(): void {
+    this.#unreadable.forEachSetRange(0, (first, count) => {
+      this.#unreadable.clearRange(first, count);
+      for (let chunk = first; chunk < first + count; chunk++) {
+        if (!this.#unchecked.has(chunk)) this.#wanted.set(chunk);
+      }
+    });
+  }
+
   /**
    * Holds what is on the target against a page of the map that has just come in.
    * Chunks that do not fit are missing again.

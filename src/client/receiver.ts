@@ -20,12 +20,13 @@ import type { Copy } from './copy.js';
 import type { StreamCounters } from './counters.js';
 import type { ClientEvent, ClientProgress } from './events.js';
 import type { Intake } from './intake.js';
+import { Judging } from './judging.js';
 import type { MapFetch } from './map-fetch.js';
 import { makeParts, progressOf, type ReceiverParts } from './parts.js';
 import { Reporting } from './reporting.js';
+import { SourceLacks } from './source-lacks.js';
 import type { StoreOrder, StoreOutcome, Storing } from './storing.js';
 import type { Survey } from './survey.js';
-import { unreadableFailure } from './unreadable.js';
 
 export type { CheckOrder, CheckOutcome } from './checking.js';
 export type { StoreOrder, StoreOutcome } from './storing.js';
@@ -50,6 +51,8 @@ export class Receiver {
   readonly #survey: Survey;
   readonly #mapFetch: MapFetch;
   readonly #intake: Intake;
+  readonly #judging: Judging;
+  readonly #lacks: SourceLacks;
   readonly #reporting: Reporting;
   readonly #context: AskingContext;
   #outgoing: Buffer[] = [];
@@ -60,8 +63,6 @@ export class Receiver {
   /** A status named another image: the server is to be asked. */
   isImageDoubtful = false;
   #isServerIdle = false;
-  #hasUnreadable = false;
-  #failure: Failure | null = null;
 
   constructor(config: ReceiverConfig, now: number) {
     const { description, target } = config;
@@ -78,6 +79,8 @@ export class Receiver {
     this.#mapFetch = parts.mapFetch;
     this.#survey = parts.survey;
     this.#intake = parts.intake;
+    this.#judging = new Judging(parts);
+    this.#lacks = new SourceLacks(parts.copy, this.#isCheckOnly);
     this.#reporting = new Reporting(config.client, now);
     this.#context = {
       session: description.session,
@@ -125,7 +128,7 @@ export class Receiver {
 
   /** Why this copy cannot come to its end, or null. */
   get failure(): Failure | null {
-    return this.#failure ?? this.#survey.verifying.failure;
+    return this.#lacks.failure ?? this.#survey.verifying.failure;
   }
 
   /** Anything of the session has come. */
@@ -140,6 +143,7 @@ export class Receiver {
   /** The same image is served in a new session. */
   rejoin(description: ImageDescription, now: number): void {
     this.#parts.assembly.clear();
+    this.#lacks.forgive();
     this.#mapFetch.clear(now);
     this.#asking.reset();
     this.#enter(description);
@@ -150,9 +154,7 @@ export class Receiver {
 
   /** Whether `mapId` may name the image that is being copied. */
   agreesWith(mapId: Buffer | null): boolean {
-    const { map } = this.#copy;
-    // Before its root is in, nothing was proven by the map: anybody may have named it.
-    return map === null || !map.hasRoot || mapId === null || map.id.equals(mapId);
+    return this.#judging.agreesWith(mapId);
   }
 
   /**
@@ -160,12 +162,12 @@ export class Receiver {
    * @returns false when it is not the id known before
    */
   knowMap(mapId: Buffer | null, now: number): boolean {
+    const before = this.#copy.map;
+    if (!this.#judging.know(mapId, now + this.#jitter())) return false;
     const { map } = this.#copy;
-    if (mapId === null || map?.id.equals(mapId)) return true;
-    if (map?.hasRoot) return false;
-    this.#copy.beginMap(mapId);
-    this.#mapFetch.clear(now + this.#jitter());
-    this.#events.push({ type: 'map-known', mapId: mapId.toString('hex') });
+    if (map !== null && map !== before) {
+      this.#events.push({ type: 'map-known', mapId: map.id.toString('hex') });
+    }
     return true;
   }
 
@@ -189,35 +191,16 @@ export class Receiver {
     const taken = this.#intake.takeBlock(bytes, offset, length, now);
     if (taken === 'bad') return false;
     this.#streamed(now);
-    if (taken === 'page') this.#judgePages(now, false);
-    else if (taken === 'root') this.#judgePages(now, true);
+    if (taken === 'block') return true;
+    const refuted =
+      taken === 'page' ? this.#judging.page() : this.#judging.root(now + this.#jitter());
+    if (refuted > 0) this.#askAll(now, this.#jitter());
     return true;
   }
 
   #streamed(now: number): void {
     this.#isServerIdle = false;
     this.#reporting.moved(now);
-  }
-
-  /** Pages of the map have come in: the one that was fetched last, or those that are all zero. */
-  #judgePages(now: number, isRoot: boolean): void {
-    const map = this.#copy.map!;
-    if (isRoot) {
-      for (let page = 0; page < this.#geometry.pageCount; page++) {
-        if (map.hasPage(page)) this.#judge(page, now);
-      }
-      if (!map.isComplete) this.#mapFetch.hurry(now + this.#jitter());
-    } else {
-      this.#judge(this.#mapFetch.lastPage, now);
-    }
-  }
-
-  #judge(page: number, now: number): void {
-    const { zeros, refuted } = this.#copy.judgePage(page);
-    this.#counters.chunksRefused += refuted;
-    this.#storing.zeros(zeros);
-    this.#survey.checking.rewind(this.#geometry.firstChunkOf(page));
-    if (refuted > 0) this.#askAll(now, this.#jitter());
   }
 
   #takeZeroRanges(packet: Buffer, now: number): boolean {
@@ -259,24 +242,7 @@ export class Receiver {
 
   /** The source cannot give these chunks, says the server. Numbers are the network's. */
   sourceLacks(first: number, count: number, now: number): void {
-    if (first >= this.#geometry.chunkCount) return;
-    this.#hasUnreadable = true;
-    this.#copy.giveUp(first, Math.min(count, this.#geometry.chunkCount - first));
-    // An image with such a chunk has no map to check by.
-    if (this.#copy.map === null && this.#isCheckOnly) {
-      this.#failure ??= unreadableFailure(this.#copy, 'so there is nothing to compare with');
-    } else if (this.#copy.map === null && this.#copy.uncheckedCount > 0) {
-      this.#copy.stopChecking();
-      this.#askAll(now, this.#jitter());
-    }
-    this.#noteLacks();
-  }
-
-  /** With all else at its place, chunks that the source cannot give decide. */
-  #noteLacks(): void {
-    if (!this.#hasUnreadable || this.#isCheckOnly || !this.#copy.lacksOnlyUnreadable) return;
-    const advice = 'all else is on the target: mend the source, and run again with --resume';
-    this.#failure ??= unreadableFailure(this.#copy, advice);
+    if (this.#lacks.note(first, count)) this.#askAll(now, this.#jitter());
   }
 
   #jitter(): number {
@@ -291,7 +257,7 @@ export class Receiver {
     const lost = this.#storing.handleStored(order, outcome);
     if (lost >= 0) this.#asking.lost(lost, now, this.#jitter());
     if (this.#copy.isWhole) this.#reporting.hurry(now);
-    this.#noteLacks();
+    this.#lacks.look();
   }
 
   pollCheck(): CheckOrder | null {
@@ -301,7 +267,7 @@ export class Receiver {
   handleChecked(order: CheckOrder, outcome: CheckOutcome, now: number): void {
     this.#survey.handleChecked(order, outcome, now, this.#jitter());
     if (this.#copy.isWhole) this.#reporting.hurry(now);
-    this.#noteLacks();
+    this.#lacks.look();
   }
 
   /** Begins to read back a copy that is proven and synced. @returns false when that is done */

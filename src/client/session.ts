@@ -19,15 +19,7 @@ import {
 } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetType } from '../protocol/packet.js';
 import type { ClientConfig, ClientTransmit, Target } from './config.js';
-import {
-  areAlike,
-  checkGroup,
-  emptyProgress,
-  isUsable,
-  sessionText,
-  summaryOf,
-} from './description.js';
-import { Discovery } from './discovery.js';
+import { emptyProgress, isUsable, sessionText, summaryOf } from './description.js';
 import type { ClientEvent, ClientProgress } from './events.js';
 import { Parting } from './parting.js';
 import { Patience } from './patience.js';
@@ -38,6 +30,7 @@ import {
   type StoreOrder,
   type StoreOutcome,
 } from './receiver.js';
+import { type ServerAddress, ServerChoice } from './server-choice.js';
 
 export type { ClientConfig, ClientTransmit, Target } from './config.js';
 
@@ -45,10 +38,8 @@ type Phase = 'discovering' | 'opening' | 'receiving' | 'proven' | 'parting' | 'f
 
 export class ClientSession {
   readonly #config: ClientConfig;
-  #discovery: Discovery;
+  readonly #choice: ServerChoice;
   #phase: Phase = 'discovering';
-  #description: ImageDescription | null = null;
-  #server: { address: string; port: number } | null = null;
   #receiver: Receiver | null = null;
   #events: ClientEvent[] = [];
   #outgoing: ClientTransmit[] = [];
@@ -60,12 +51,7 @@ export class ClientSession {
   constructor(config: ClientConfig, now: number) {
     this.#config = config;
     this.#patience = new Patience(config.timeoutMs, config.giveUpMs, now);
-    this.#discovery = this.#newDiscovery(now);
-  }
-
-  #newDiscovery(now: number): Discovery {
-    const { client, host, wantedName } = this.#config;
-    return new Discovery({ client, host, wantedName }, now);
+    this.#choice = new ServerChoice(config, now);
   }
 
   /** Why the client cannot go on, or null. */
@@ -90,7 +76,7 @@ export class ClientSession {
 
   /** The server whose group packets count, once chosen. */
   get serverAddress(): string | null {
-    return this.#server?.address ?? null;
+    return this.#choice.server?.address ?? null;
   }
 
   /** The image's id in hex, once it is known. */
@@ -99,7 +85,7 @@ export class ClientSession {
   }
 
   get description(): ImageDescription | null {
-    return this.#description;
+    return this.#choice.description;
   }
 
   /** No memory is left for group packets until a store is done: leave them in the socket. */
@@ -146,7 +132,7 @@ export class ClientSession {
     now: number,
   ): void {
     if (this.#phase === 'discovering') {
-      this.#discovery.add({ description, address, port }, now);
+      this.#choice.add(description, address, port, now);
       this.#decide(now);
     } else if (this.#phase === 'receiving') {
       if (address === this.serverAddress) this.#hearAgain(description, now);
@@ -158,63 +144,50 @@ export class ClientSession {
   #hearAgain(description: ImageDescription, now: number): void {
     const receiver = this.#receiver!;
     this.#patience.heard(now);
-    if (description.session !== this.#description?.session) {
-      this.#rejoin(description, now);
+    if (description.session !== this.description?.session) {
+      this.#rejoin(description, this.#choice.server!, now);
     } else {
       receiver.knowPosition(description.position);
-      if (!receiver.knowMap(description.mapId, now)) this.#failOther(description);
+      if (!receiver.knowMap(description.mapId, now)) {
+        this.#failure = this.#choice.otherImage(description);
+      }
     }
   }
 
   /** Another server's answer. It may be the chosen one's successor, if that never sent anything. */
   #consider(description: ImageDescription, address: string, port: number, now: number): void {
-    const isSuccessor =
-      !this.#receiver!.hasHeard &&
-      areAlike(description, this.#description!) &&
-      this.#receiver!.agreesWith(description.mapId);
-    if (!isSuccessor) return;
-    this.#server = { address, port };
+    if (this.#receiver!.hasHeard || !this.#isSame(description)) return;
     this.#patience.heard(now);
-    this.#rejoin(description, now);
+    this.#rejoin(description, { address, port }, now);
   }
 
   #decide(now: number): void {
     try {
-      const offer = this.#discovery.decide(now);
-      if (offer === null) return;
-      const { description } = offer;
-      checkGroup(description, this.#config.group, this.#config.port);
-      this.#description = description;
-      this.#server = { address: offer.address, port: offer.port };
-      this.#phase = 'opening';
-      this.#patience.heard(now);
-      this.#events.push({
-        type: 'server-found',
-        address: offer.address,
-        image: summaryOf(description),
-      });
+      if (!this.#choice.decide(now)) return;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       this.#failure = error;
+      return;
     }
+    this.#phase = 'opening';
+    this.#patience.heard(now);
+    const image = summaryOf(this.description!);
+    this.#events.push({ type: 'server-found', address: this.serverAddress!, image });
+  }
+
+  #isSame(description: ImageDescription): boolean {
+    return this.#choice.isAlike(description) && this.#receiver!.agreesWith(description.mapId);
   }
 
   /** The server was started again: go on if it serves the same image. */
-  #rejoin(description: ImageDescription, now: number): void {
-    const isSame =
-      areAlike(description, this.#description!) && this.#receiver!.agreesWith(description.mapId);
-    if (!isSame) {
-      this.#failOther(description);
+  #rejoin(description: ImageDescription, server: ServerAddress, now: number): void {
+    if (!this.#isSame(description)) {
+      this.#failure = this.#choice.otherImage(description);
       return;
     }
-    this.#description = description;
+    this.#choice.renew(description, server);
     this.#receiver!.rejoin(description, now);
     this.#events.push({ type: 'server-restarted', session: sessionText(description.session) });
-  }
-
-  #failOther({ name }: ImageDescription): void {
-    const text = `the server at ${this.serverAddress} now serves another image (${name}); start again to copy that one`;
-    this.#failure = new Failure('otherImage', 'OTHER_IMAGE', text);
   }
 
   /** The target is open: ask for everything. */
@@ -224,7 +197,7 @@ export class ClientSession {
     this.#receiver = new Receiver(
       {
         client: this.#config.client,
-        description: this.#description!,
+        description: this.description!,
         digest: this.#config.digest,
         random: this.#config.random,
         target,
@@ -260,7 +233,7 @@ export class ClientSession {
     const receiver = this.#receiver;
     // Before the target is open, packets only tell that a server is there.
     if (receiver === null) {
-      if (this.#phase === 'discovering') this.#discovery.hurry(now);
+      if (this.#phase === 'discovering') this.#choice.hurry(now);
       return;
     }
     if (!isFromServer || this.#phase !== 'receiving') {
@@ -334,26 +307,14 @@ export class ClientSession {
     this.#patience.wake(now);
     if (this.failure !== null || this.#phase === 'finished') return;
     if (this.#phase === 'discovering') {
-      const request = this.#discovery.pollRequest(now);
+      const request = this.#choice.pollRequest(now);
       if (request !== null) this.#outgoing.push({ bytes: request, to: null });
       this.#decide(now);
     }
     if (this.#phase === 'receiving') this.#tendReceiving(now);
     if (this.#phase === 'parting') this.#tendParting(now);
     const isWaiting = this.#phase === 'discovering' || this.#phase === 'receiving';
-    if (isWaiting && this.#failure === null && this.#patience.isOver(now)) this.#giveUp();
-  }
-
-  #giveUp(): void {
-    const heard = this.#discovery.heardNames;
-    const detail =
-      this.#server !== null
-        ? `the server at ${this.#server.address} was not heard of any more`
-        : heard.length > 0
-          ? `only other images are served: ${heard.join(', ')}`
-          : 'no server answered; check that multiserver runs, and that group, ports and interface (-i) agree';
-    const seconds = this.#config.giveUpMs / 1000;
-    this.#failure = new Failure('noServer', 'NO_SERVER', `gave up after ${seconds} s: ${detail}`);
+    if (isWaiting && this.#patience.isOver(now)) this.#failure ??= this.#choice.noServer();
   }
 
   #tendReceiving(now: number): void {
@@ -368,9 +329,9 @@ export class ClientSession {
       receiver.askAgain(now);
     }
     if (this.#patience.takeRediscovery(now)) {
-      const request = this.#newDiscovery(now).pollRequest(now)!;
       // A server that never sent anything may be gone for good, and another one here.
-      this.#outgoing.push({ bytes: request, to: receiver.hasHeard ? this.#server : null });
+      const to = receiver.hasHeard ? this.#choice.server : null;
+      this.#outgoing.push({ bytes: this.#choice.newRequest(now), to });
     }
   }
 
@@ -382,14 +343,14 @@ export class ClientSession {
 
   /** The client ends without a copy: tell the server once. */
   leave(now: number): void {
-    if (this.#server === null || this.#phase === 'finished') return;
+    if (this.#choice.server === null || this.#phase === 'finished') return;
     const state = this.failure === null ? ClientState.leaving : ClientState.failed;
     const report = this.#receiver?.report(now, state) ?? this.#emptyReport(state);
-    this.#outgoing.push({ bytes: encodeReport(report), to: this.#server });
+    this.#outgoing.push({ bytes: encodeReport(report), to: this.#choice.server });
   }
 
   #emptyReport(state: ClientStateId): Report {
-    const { session, position } = this.#description!;
+    const { session, position } = this.description!;
     const { client } = this.#config;
     const nothing = { missingChunks: 0, provenChunks: 0, packetsReceived: 0, packetsLost: 0 };
     return { session, client, position, state, clockUs: 0, receiveBufferBytes: 0, ...nothing };
@@ -399,7 +360,7 @@ export class ClientSession {
     const parting = this.#parting!;
     if (parting.take(now)) {
       const bytes = encodeReport(this.#receiver!.report(now, ClientState.done));
-      this.#outgoing.push({ bytes, to: this.#server });
+      this.#outgoing.push({ bytes, to: this.#choice.server });
     }
     if (parting.isOver) this.#phase = 'finished';
   }
@@ -408,14 +369,14 @@ export class ClientSession {
     const own = this.#outgoing.shift();
     if (own !== undefined) return own;
     const bytes = this.#phase === 'receiving' ? this.#receiver!.pollRequest() : null;
-    return bytes === null ? null : { bytes, to: this.#server };
+    return bytes === null ? null : { bytes, to: this.#choice.server };
   }
 
   /** When `handleTimeout` has something to do, in ms on the caller's clock. */
   nextDeadline(): number {
     switch (this.#phase) {
       case 'discovering':
-        return Math.min(this.#patience.giveUpDueMs, this.#discovery.dueMs);
+        return Math.min(this.#patience.giveUpDueMs, this.#choice.dueMs);
       case 'receiving':
         if (this.#receiver!.isProven) return Number.NEGATIVE_INFINITY;
         return Math.min(this.#patience.dueMs, this.#receiver!.dueMs);

@@ -41,6 +41,8 @@ export class AutoLevel {
   #index = LEVELS.length - 1;
   /** What was kept before the running trial, and the bytes per ms it moved. */
   #trial: { index: number; bytesPerMs: number } | null = null;
+  /** The step that proved itself last: 1, -1, or 0 for none yet. */
+  #keptStep = 0;
   #retryMs = FIRST_RETRY_MS;
   #nextTrialMs = 0;
   #behindMs = 0;
@@ -124,12 +126,20 @@ export class AutoLevel {
 
   #endTrial(trial: { index: number; bytesPerMs: number }, bytesPerMs: number, now: number): void {
     this.#trial = null;
-    if (bytesPerMs >= trial.bytesPerMs * LEAST_GAIN) {
+    const step = this.#index - trial.index;
+    const isBetter = bytesPerMs >= trial.bytesPerMs * LEAST_GAIN;
+    if (isBetter && step !== -this.#keptStep) {
+      this.#keptStep = step;
       this.#retryMs = FIRST_RETRY_MS;
       return;
     }
-    this.#index = trial.index;
-    this.#unsettled = SETTLE_READS;
+    if (isBetter) {
+      // Back where it came from: the two are much alike, or the world is unsteady.
+      this.#keptStep = step;
+    } else {
+      this.#index = trial.index;
+      this.#unsettled = SETTLE_READS;
+    }
     this.#nextTrialMs = now + this.#retryMs;
     this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
   }

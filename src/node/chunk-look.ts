@@ -1,6 +1,6 @@
 /** A worker's look at what a target holds: its digest, or that it is nothing but zeros. */
 import { createHash, type Hash } from 'node:crypto';
-import { readSync } from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
 import type { ChunkJob } from './chunk-jobs.js';
 import { loadNative } from './native.js';
 
@@ -28,6 +28,7 @@ function alignedPiece(): Buffer {
  * @throws when it cannot be read, or ends before
  */
 export function look(job: ChunkJob & { op: 'check' }): Uint8Array | null {
+  if (!job.wantsDigest && !job.isDirect && isHole(job)) return null;
   let hash: Hash | null = null;
   for (let done = 0; done < job.lengthBytes; ) {
     const wanted = Math.min(PIECE_BYTES, job.lengthBytes - done);
@@ -43,6 +44,15 @@ export function look(job: ChunkJob & { op: 'check' }): Uint8Array | null {
     done += wanted;
   }
   return hash?.digest() ?? null;
+}
+
+/** Whether the whole place lies in a hole of the file: that is known without reading. */
+function isHole({ fd, offsetBytes, lengthBytes }: ChunkJob & { op: 'check' }): boolean {
+  const dataBytes = loadNative()?.seekData(fd, offsetBytes) ?? null;
+  const endBytes = offsetBytes + lengthBytes;
+  if (dataBytes === null || (dataBytes >= 0 && dataBytes < endBytes)) return false;
+  // Past the end of a file there is no data either, but no hole.
+  return fstatSync(fd).size >= endBytes;
 }
 
 function readPiece(job: ChunkJob & { op: 'check' }, offsetBytes: number, wanted: number): Buffer {

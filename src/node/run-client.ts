@@ -7,6 +7,7 @@ import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
 import { ClientDisk } from './client-disk.js';
+import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { type GroupReceiver, openGroupReceiver } from './group-receiver.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './network-interface.js';
@@ -272,13 +273,8 @@ class Client {
   #endDryRun(options: TargetOptions): void {
     try {
       const plan = planTarget(options);
-      const { path, holdsEarlierData } = plan;
       this.#tellTarget(plan, 'dry-run');
-      const deed = holdsEarlierData
-        ? 'what differs there would be brought up to date'
-        : 'all of it would be overwritten';
-      const text = `dry run: ${path} can take the image of ${options.sizeBytes} bytes; ${deed}; nothing was written`;
-      this.#observe({ type: 'notice', text });
+      this.#observe({ type: 'notice', text: dryRunText(plan, options.sizeBytes) });
       this.#isEnded = true;
       this.#settle.resolve();
     } catch (error) {
@@ -295,16 +291,8 @@ class Client {
         const progress = session.progress();
         const elapsedMs = now() - this.#startedMs;
         this.#observe({ type: 'checked', mapId: session.mapId ?? '', progress, elapsedMs });
-        const { path } = this.#disk!.target;
-        if (progress.differingChunks > 0) {
-          const found = `${progress.differingChunks} of ${progress.chunkCount} chunks differ`;
-          const text = `${path} is not a copy of the image: ${found}; run again with --resume to mend it`;
-          throw new Failure('differs', 'DIFFERS', text);
-        }
-        if (!hasRightSize) {
-          const text = `${path} begins with the image but is longer; run again with --resume to mend it`;
-          throw new Failure('differs', 'DIFFERS', text);
-        }
+        const failure = differsFailure(this.#disk!.target.path, progress, hasRightSize);
+        if (failure !== null) throw failure;
         session.part(now());
         this.#tend();
       })

@@ -140,12 +140,6 @@ export class Client {
     this.lossRatio += lossWeight * (lost / (received + lost) - this.lossRatio);
   }
 
-  /** A block request tells how far the client has seen, too. */
-  seen(position: number, ownPosition: number): void {
-    if (positionsBetween(position, ownPosition) < 0) return;
-    if (positionsBetween(this.position, position) > 0) this.position = position;
-  }
-
   /** Packets sent that the client has not yet seen. */
   lag(position: number): number {
     return Math.max(0, positionsBetween(this.position, position));

@@ -4,7 +4,7 @@
  * number of clients cost one pass, and all late joiners share one more partial pass.
  */
 import { Bitmap } from '../image/bitmap.js';
-import type { Run } from '../protocol/from-client.js';
+import type { Run } from '../protocol/run.js';
 import { RecentSends } from './recent-sends.js';
 
 const RECENT_CHUNKS = 8192;
@@ -35,17 +35,17 @@ export class PendingSet {
   }
 
   /**
-   * Adds what a client lacks, less what was sent since it last looked and what `isUnderway`
-   * says will be sent anyway.
+   * Adds what a client lacks, less what was sent since it last looked.
+   * @param underway chunks that will be sent anyway
    * @returns how many chunks became pending
    */
-  add(ranges: readonly Run[], asOfPosition: number, isUnderway: readonly number[]): number {
+  add(ranges: readonly Run[], asOfPosition: number, underway: readonly number[]): number {
     const held = this.#held;
     held.length = 0;
     this.#recent.forEachSince(asOfPosition, (chunk) => {
       if (!this.#bitmap.has(chunk)) held.push(chunk);
     });
-    for (const chunk of isUnderway) if (!this.#bitmap.has(chunk)) held.push(chunk);
+    for (const chunk of underway) if (!this.#bitmap.has(chunk)) held.push(chunk);
     const before = this.#bitmap.count;
     for (const { first, count } of ranges) {
       if (first >= this.#bitmap.length) continue;
@@ -87,9 +87,5 @@ export class PendingSet {
 
   noteSent(chunk: number, position: number): void {
     this.#recent.add(chunk, position);
-  }
-
-  clear(): void {
-    this.#bitmap.clearRange(0, this.#bitmap.length);
   }
 }

@@ -2,8 +2,8 @@
  * Single blocks that clients lack of chunks that have partly arrived. They are sent soon, ahead
  * of the pass, so that half chunks don't pile up in the clients' memory.
  */
-import type { Run } from '../protocol/from-client.js';
 import { positionsBetween } from '../protocol/position.js';
+import type { Run } from '../protocol/run.js';
 
 /** Chunks with repairs wanted, at most; past that a chunk waits for the pass. */
 const MOST_CHUNKS = 1024;

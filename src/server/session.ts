@@ -2,250 +2,74 @@
  * The server as a machine without sockets, disks or clocks: packets, chunks read and time come
  * in as calls; trains of packets, read orders, the next deadline and events come out.
  */
-import type { BlockMap, BlockMapBuilder } from '../image/block-map.js';
-import {
-  ClientState,
-  decodeBlockRequest,
-  decodeMapRequest,
-  decodeReport,
-} from '../protocol/from-client.js';
-import {
-  encodeFarewell,
-  encodeImageDescription,
-  encodeNotice,
-  encodeStatus,
-  NoticeCode,
-  type NoticeCodeId,
-} from '../protocol/from-server.js';
-import { PacketType, packetLength, packetSession, packetType } from '../protocol/packet.js';
-import { positionsBetween } from '../protocol/position.js';
+import type { BlockMap } from '../image/block-map.js';
+import { encodeNotice, NoticeCode, type NoticeCodeId } from '../protocol/from-server.js';
 import { ChunkCache } from './chunk-cache.js';
-import { Client, ClientTable, electSentinels, type Peer } from './clients.js';
+import { ClientTable, type Peer } from './clients.js';
+import type { ServerConfig } from './config.js';
 import type { ServerEvent, ServerProgress } from './events.js';
+import { LEAST_SILENT_MS, Listeners } from './listeners.js';
 import { Neighbours } from './neighbours.js';
+import type { ReadOrder, ReadOutcome, Transmit } from './orders.js';
 import { Pacer } from './pacer.js';
-import { RateController, ROUND_MS } from './rate.js';
+import { RateController } from './rate.js';
+import { Reception } from './reception.js';
+import { StatusClock } from './status-clock.js';
 import { Stream } from './stream.js';
 
-export interface ServerConfig {
-  session: bigint;
-  name: string;
-  group: string;
-  port: number;
-  /** Port of requests, on which other servers are looked for. */
-  serverPort: number;
-  blockSize: number;
-  /** What is known of the block map; the driver fills it while the session runs. */
-  map: BlockMapBuilder;
-  /** Memory for chunks, each at least one chunk long. */
-  slots: readonly Buffer[];
-  /** Longest train in bytes; one packet when smaller than that. */
-  mostTrainBytes: number;
-  /** Bytes of UDP payload per millisecond; Infinity for no ceiling. */
-  ceilingBytesPerMs: number;
-  /** Pause after every packet, for debugging. */
-  delayMs: number;
-  waitForSlow: boolean;
-}
-
-/** One datagram, or train of them, to send. */
-export interface Transmit {
-  length: number;
-  /** Length of each packet of a train but the last. */
-  packetBytes: number;
-  /** Null for the group. */
-  to: Peer | null;
-}
-
-export interface ReadOrder {
-  chunk: number;
-  slot: number;
-  /** For repairs: it must come encoded as clients already hold parts of it. */
-  mends: boolean;
-}
-
-/** What came of a read order. */
-export type ReadOutcome =
-  | { kind: 'data'; encodedLength: number; encoding: 0 | 1; variant: number }
-  | { kind: 'zero' }
-  | { kind: 'failed'; reason: string };
-
-const STATUS_INTERVAL_MS = 50;
-/** After the last pending chunk: soon and often, then less and less. */
-const FIRST_IDLE_STATUS_MS = 2;
-const LAST_IDLE_STATUS_MS = 1000;
+/** More replies than these wait for nothing: who gets none asks again. */
 const MOST_REPLIES = 512;
-/** A client not heard of for this long, and for three of its intervals, wants nothing. */
-const LEAST_SILENT_MS = 3000;
-/** Reports per second from all clients together, sentinels aside. */
-const REPORTS_PER_SECOND = 200;
-const LEAST_REPORT_INTERVAL_MS = 20;
-/** Clients' block requests per second that the request window allows for. */
-const REQUESTS_PER_MS = 2;
-const LARGEST_REQUEST_WINDOW_MS = 2000;
 
 export class ServerSession {
   readonly #config: ServerConfig;
   readonly #clients = new ClientTable();
+  readonly #listeners = new Listeners(this.#clients);
   readonly #rate: RateController;
   readonly #pacer = new Pacer();
   readonly #stream: Stream;
+  readonly #statusClock: StatusClock;
   readonly #neighbours: Neighbours;
+  readonly #reception: Reception;
   readonly #allServers: Peer;
   readonly #replies: { bytes: Buffer; to: Peer | null }[] = [];
   readonly #transmit: Transmit = { length: 0, packetBytes: 0, to: null };
-  readonly #packetBytes: number;
   #events: ServerEvent[] = [];
-  #hungry: Client[] = [];
-  /** Those of the hungry whose reports the rate follows. */
-  #sentinels: Client[] = [];
-  #hungryAtMs = Number.NEGATIVE_INFINITY;
-  /** The first status goes out at once: clients that wait already hear that we are here. */
-  #statusDueMs = Number.NEGATIVE_INFINITY;
-  #idleStatusMs = FIRST_IDLE_STATUS_MS;
-  #wasIdle = true;
   #packetsBad = 0;
   #wireBytes = 0;
   #passSeen = 0;
 
   constructor(config: ServerConfig) {
+    const { session, blockSize, map, slots } = config;
     this.#config = config;
-    this.#stream = new Stream({
-      session: config.session,
-      blockSize: config.blockSize,
-      map: config.map,
-      cache: new ChunkCache(config.slots, config.blockSize),
-    });
-    this.#neighbours = new Neighbours(config.session);
+    this.#stream = new Stream({ session, blockSize, map, cache: new ChunkCache(slots, blockSize) });
+    this.#statusClock = new StatusClock(session, this.#stream, this.#listeners);
+    this.#neighbours = new Neighbours(session);
     this.#allServers = { address: config.group, port: config.serverPort };
-    this.#packetBytes = this.#stream.packetBytes;
     this.#rate = new RateController({
-      packetBytes: this.#packetBytes,
+      packetBytes: this.#stream.packetBytes,
       ceilingBytesPerMs: config.ceilingBytesPerMs,
       waitForSlow: config.waitForSlow,
+    });
+    this.#reception = new Reception(config, {
+      stream: this.#stream,
+      clients: this.#clients,
+      listeners: this.#listeners,
+      neighbours: this.#neighbours,
+      statusClock: this.#statusClock,
+      reply: (bytes, to) => this.#reply(bytes, to),
+      observe: (event) => this.#events.push(event),
     });
   }
 
   /** The block map is complete: name it to the clients and serve its pages. */
   setMap(map: BlockMap, now: number): void {
     this.#stream.setMap(map);
-    this.#statusDueMs = now;
+    this.#statusClock.hasten(now);
   }
 
   /** Takes one datagram from a client; bad ones are counted and dropped. */
   handleDatagram(bytes: Buffer, from: Peer, now: number): void {
-    const length = packetLength(bytes, 0, bytes.length);
-    const isWhole = length > 0 && length === bytes.length;
-    if (!isWhole || !this.#handle(bytes, from, now)) this.#packetsBad++;
-  }
-
-  #handle(bytes: Buffer, from: Peer, now: number): boolean {
-    const type = packetType(bytes, 0);
-    if (type === PacketType.mapRequest) return this.#handleMapRequest(bytes, from, now);
-    if (type === PacketType.imageDescription) return this.#neighbours.handleDescription(bytes, now);
-    if (packetSession(bytes, 0) !== this.#config.session) return false;
-    if (type === PacketType.blockRequest) return this.#handleBlockRequest(bytes, from, now);
-    if (type === PacketType.report) return this.#handleReport(bytes, from, now);
-    return false;
-  }
-
-  #handleMapRequest(bytes: Buffer, from: Peer, now: number): boolean {
-    const request = decodeMapRequest(bytes);
-    if (request === null) return false;
-    if (request.isServer) {
-      if (!this.#neighbours.hear(request.client, now)) return true;
-    } else if (this.#clientOf(request.client, from, now, request.host) === null) {
-      return false;
-    }
-    const { map, ...config } = this.#config;
-    this.#reply(
-      encodeImageDescription({
-        session: config.session,
-        client: request.client,
-        imageSize: map.geometry.sizeBytes,
-        chunkSize: map.geometry.chunkSizeBytes,
-        blockSize: config.blockSize,
-        mapId: this.#stream.mapId,
-        group: config.group,
-        port: config.port,
-        otherSessions: this.#neighbours.count(now),
-        position: this.#stream.position,
-        name: config.name,
-      }),
-      from,
-    );
-    return true;
-  }
-
-  #handleBlockRequest(bytes: Buffer, from: Peer, now: number): boolean {
-    const request = decodeBlockRequest(bytes);
-    if (request === null) return false;
-    const client = this.#clientOf(request.client, from, now, '');
-    if (client === null || !client.mayAsk(now) || this.#isAhead(request.asOfPosition)) return false;
-    if (client.allowance.isSpent) return false;
-    client.allowance.spend(this.#stream.ask(request, client.followed));
-    if (client.allowance.isSpent) this.#tellSpent(client);
-    // What was asked for may be held to be underway: only our position tells that it is not.
-    if (this.#stream.isIdle)
-      this.#statusDueMs = Math.min(this.#statusDueMs, now + FIRST_IDLE_STATUS_MS);
-    return true;
-  }
-
-  #handleReport(bytes: Buffer, from: Peer, now: number): boolean {
-    const report = decodeReport(bytes);
-    if (report === null) return false;
-    const client = this.#clientOf(report.client, from, now, '');
-    if (client === null || this.#isAhead(report.position)) return false;
-    const before = client.state;
-    client.report(report, this.#stream.position, now);
-    if (report.state === ClientState.done || report.state >= ClientState.failed) {
-      this.#reply(encodeFarewell({ session: this.#config.session, client: client.id }), from);
-      if (before !== report.state) this.#announceEnd(client, now);
-    }
-    return true;
-  }
-
-  /** Nobody can have seen what was not sent. */
-  #isAhead(position: number): boolean {
-    return positionsBetween(this.#stream.position, position) > 0;
-  }
-
-  #tellSpent({ host, peer }: Client): void {
-    const text = `client ${host} (${peer.address}) asked for far more than its progress explains; it is not listened to any more`;
-    this.#events.push({ type: 'notice', text });
-  }
-
-  #announceEnd(client: Client, now: number): void {
-    this.#hungryAtMs = Number.NEGATIVE_INFINITY;
-    if (client.state === ClientState.done) {
-      const doneCount = this.#clients.doneCount();
-      this.#events.push({ type: 'client-done', client: client.describe(now), doneCount });
-    } else {
-      const reason = client.state === ClientState.failed ? 'failed' : 'left';
-      this.#events.push({ type: 'client-failed', client: client.describe(now), reason });
-    }
-  }
-
-  #clientOf(id: bigint, from: Peer, now: number, host: string): Client | null {
-    const known = this.#clients.find(id);
-    if (known !== undefined) {
-      // A client may move to another address, but not while it is heard from the old one.
-      const mayMove = host !== '' && now - known.lastHeardMs > LEAST_SILENT_MS;
-      if (!known.isAt(from) && !mayMove) return null;
-      // Back after a silence: it must learn where the stream is.
-      if (now - known.lastHeardMs > LEAST_SILENT_MS) this.#statusDueMs = now;
-      known.peer = from;
-      known.lastHeardMs = now;
-      if (host !== '') known.host = host;
-      return known;
-    }
-    const { chunkCount } = this.#config.map.geometry;
-    const client = new Client(id, host, from, chunkCount, this.#stream.position, now);
-    if (this.#clients.add(client, now) === null) return null;
-    this.#hungryAtMs = Number.NEGATIVE_INFINITY;
-    this.#statusDueMs = Math.min(this.#statusDueMs, now);
-    this.#events.push({ type: 'client-joined', client: client.describe(now) });
-    return client;
+    if (!this.#reception.handle(bytes, from, now)) this.#packetsBad++;
   }
 
   /** Takes what came of a read order. */
@@ -281,42 +105,47 @@ export class ServerSession {
    * @returns null when nothing may go before `nextDeadline`, or before something is handled
    */
   pollTransmit(now: number, out: Buffer): Transmit | null {
-    this.#refresh(now);
+    if (this.#listeners.update(now)) {
+      this.#rate.update(now, this.#listeners.sentinels, this.#stream.position);
+    }
     const reply = this.#replies.shift();
     if (reply !== undefined) return this.#single(reply.bytes, reply.to, out);
     const search = this.#neighbours.poll(now);
     if (search !== null) return this.#single(search, this.#allServers, out);
-    if (now >= this.#statusDueMs) return this.#single(this.#status(now), null, out);
-    if (!this.#mayStream(now)) return null;
-    const mostBytes = this.#config.delayMs > 0 ? 1 : this.#mostTrainBytes();
-    const length = this.#stream.fill(out, mostBytes);
+    const status = this.#statusClock.poll(now);
+    if (status !== null) return this.#single(status, null, out);
+    return this.#mayStream(now) ? this.#train(now, out) : null;
+  }
+
+  #train(now: number, out: Buffer): Transmit | null {
+    const { delayMs } = this.#config;
+    const length = this.#stream.fill(out, delayMs > 0 ? 1 : this.#mostTrainBytes);
     if (length === 0) {
       this.#pacer.rest(now);
       return null;
     }
     this.#rate.sent(length);
-    const bytesPerMs =
-      this.#config.delayMs > 0 ? length / this.#config.delayMs : this.#rate.bytesPerMs;
-    this.#pacer.sent(now, length, bytesPerMs);
-    this.#wireBytes += length;
-    this.#noteProgress(now);
-    this.#transmit.length = length;
-    this.#transmit.packetBytes = this.#packetBytes;
-    this.#transmit.to = null;
-    return this.#transmit;
+    this.#pacer.sent(now, length, delayMs > 0 ? length / delayMs : this.#rate.bytesPerMs);
+    this.#notePass();
+    this.#statusClock.noteSent(now);
+    return this.#order(length, this.#stream.packetBytes, null);
   }
 
   /** A burst is at most what a millisecond carries, and one packet at least. */
-  #mostTrainBytes(): number {
+  get #mostTrainBytes(): number {
     return Math.min(this.#config.mostTrainBytes, this.#rate.bytesPerMs);
   }
 
   #single(bytes: Buffer, to: Peer | null, out: Buffer): Transmit {
     bytes.copy(out);
-    this.#transmit.length = bytes.length;
-    this.#transmit.packetBytes = bytes.length;
+    return this.#order(bytes.length, bytes.length, to);
+  }
+
+  #order(length: number, packetBytes: number, to: Peer | null): Transmit {
+    this.#transmit.length = length;
+    this.#transmit.packetBytes = packetBytes;
     this.#transmit.to = to;
-    if (to === null) this.#wireBytes += bytes.length;
+    if (to === null) this.#wireBytes += length;
     return this.#transmit;
   }
 
@@ -330,78 +159,30 @@ export class ServerSession {
   }
 
   #isHeldByWindow(now: number): boolean {
-    for (const client of this.#sentinels) {
+    for (const client of this.#listeners.sentinels) {
       if (!this.#rate.holdsWindow(client, now)) continue;
       if (client.lag(this.#stream.position) > this.#rate.windowPackets) return true;
     }
     return false;
   }
 
-  #refresh(now: number): void {
-    if (now - this.#hungryAtMs < ROUND_MS) return;
-    this.#hungryAtMs = now;
-    const silentAfterMs = Math.max(LEAST_SILENT_MS, 3 * this.#reportIntervalMs());
-    this.#hungry = this.#clients.hungry(now, silentAfterMs);
-    this.#sentinels = electSentinels(this.#hungry, now);
-    this.#rate.update(now, this.#sentinels, this.#stream.position);
-  }
-
-  #reportIntervalMs(): number {
-    return Math.min(
-      65_535,
-      Math.max(LEAST_REPORT_INTERVAL_MS, (this.#hungry.length * 1000) / REPORTS_PER_SECOND),
-    );
-  }
-
-  #status(now: number): Buffer {
-    const isIdle = this.#stream.isIdle;
-    if (isIdle) {
-      this.#idleStatusMs = this.#wasIdle
-        ? Math.min(this.#idleStatusMs * 2, LAST_IDLE_STATUS_MS)
-        : FIRST_IDLE_STATUS_MS;
-      this.#statusDueMs = this.#hungry.length > 0 ? now + this.#idleStatusMs : Infinity;
-    } else {
-      this.#statusDueMs = now + STATUS_INTERVAL_MS;
+  #notePass(): void {
+    const { pass, pendingChunks, isIdle } = this.#stream;
+    if (pass !== this.#passSeen) {
+      this.#passSeen = pass;
+      this.#events.push({ type: 'pass-begun', pass, pendingChunks });
     }
-    this.#wasIdle = isIdle;
-    return encodeStatus({
-      session: this.#config.session,
-      position: this.#stream.position,
-      cursor: this.#stream.cursor,
-      pendingChunks: this.#stream.pendingChunks,
-      isIdle,
-      mapId: this.#stream.mapId,
-      reportIntervalMs: Math.round(this.#reportIntervalMs()),
-      requestWindowMs: Math.round(
-        Math.min(LARGEST_REQUEST_WINDOW_MS, this.#hungry.length / REQUESTS_PER_MS),
-      ),
-      sentinels: this.#sentinels.map((client) => client.id),
-    });
-  }
-
-  #noteProgress(now: number): void {
-    if (this.#stream.pass !== this.#passSeen) {
-      this.#passSeen = this.#stream.pass;
-      const pendingChunks = this.#stream.pendingChunks;
-      this.#events.push({ type: 'pass-begun', pass: this.#passSeen, pendingChunks });
-    }
-    if (this.#stream.isIdle) {
-      this.#events.push({ type: 'pass-ended', pass: this.#passSeen });
-      this.#statusDueMs = now;
-    } else if (this.#wasIdle) {
-      this.#wasIdle = false;
-      this.#statusDueMs = Math.min(this.#statusDueMs, now + STATUS_INTERVAL_MS);
-    }
+    if (isIdle) this.#events.push({ type: 'pass-ended', pass });
   }
 
   /** When `pollTransmit` may have something that it had not before; in ms on the caller's clock. */
   nextDeadline(now: number): number {
     if (this.#replies.length > 0) return now;
-    let deadline = Math.min(this.#statusDueMs, this.#neighbours.dueMs);
+    let deadline = Math.min(this.#statusClock.dueMs, this.#neighbours.dueMs);
     if (this.#stream.hasBlocks) {
       const next = this.#pacer.nextMs;
       // Held by the window: a report wakes us, or the judging of clients at the next round.
-      deadline = Math.min(deadline, next > now ? next : this.#hungryAtMs + ROUND_MS);
+      deadline = Math.min(deadline, next > now ? next : this.#listeners.nextRoundMs);
     }
     return Math.max(deadline, now);
   }

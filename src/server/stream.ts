@@ -4,14 +4,16 @@
  */
 import type { BlockMap, BlockMapBuilder } from '../image/block-map.js';
 import { BLOCK_HEADER_BYTES, blockCountOf, Encoding, Space } from '../protocol/block.js';
-import type { BlockRequest, Run } from '../protocol/from-client.js';
-import { encodeZeroRanges, MOST_ZERO_RANGES } from '../protocol/from-server.js';
+import type { BlockRequest } from '../protocol/from-client.js';
+import { encodeZeroRanges } from '../protocol/from-server.js';
 import { advancePosition } from '../protocol/position.js';
 import type { CacheEntry, ChunkCache } from './chunk-cache.js';
-import { PendingSet } from './pending.js';
+import { MapParts } from './map-parts.js';
+import type { ReadOrder, ReadOutcome } from './orders.js';
+import { PendingImage } from './pending-image.js';
 import { RepairQueue } from './repairs.js';
-import type { ReadOrder, ReadOutcome } from './session.js';
-import { type BlockSource, Train } from './train.js';
+import { Train } from './train.js';
+import { ZeroRuns } from './zero-runs.js';
 
 export interface StreamConfig {
   session: bigint;
@@ -26,8 +28,11 @@ const MOST_AHEAD = 16;
 const AHEAD_STEP = 4;
 /** A chunk that lacks more than this share of its blocks is sent whole. */
 const REPAIR_SHARE = 0.5;
-
-type MapSpace = typeof Space.mapPage | typeof Space.mapRoot;
+/**
+ * Only so short a run of zeros is remembered as sent, chunk by chunk: a long one would push all
+ * else out of the memory, and costs one packet to send again.
+ */
+const LONGEST_NOTED_RUN = 16;
 
 export class Stream {
   /** UDP payload of a full block packet. */
@@ -38,79 +43,71 @@ export class Stream {
 
   readonly #config: StreamConfig;
   readonly #train: Train;
-  readonly #image: PendingSet;
-  /** What only clients lack that the rate does not wait for: it must not hold up the others. */
-  readonly #later: PendingSet;
-  readonly #pages: PendingSet;
-  readonly #root = new PendingSet(1);
+  readonly #pending: PendingImage;
+  readonly #mapParts: MapParts;
+  readonly #zeros = new ZeroRuns();
   readonly #repairs = new RepairQueue();
+  /** Chunks with repairs to send, pinned in the cache. */
+  readonly #mending = new Map<number, CacheEntry>();
   /** The pass's next chunks, pinned in the cache; the first one is being sent. */
   readonly #ahead: CacheEntry[] = [];
   /** Next block of the chunk being sent. */
   #block = 0;
-  readonly #zeros: Run[] = [];
-  #map: BlockMap | null = null;
-  #part: { space: MapSpace; source: BlockSource; block: number } | null = null;
   #isRepairsTurn = true;
   #isReadingAhead = true;
   readonly #mostAhead: number;
-  readonly #mostRepairs: number;
-  /** Chunks with repairs to send, pinned in the cache. */
-  readonly #mending = new Map<number, CacheEntry>();
+  readonly #mostMending: number;
 
   constructor(config: StreamConfig) {
     this.#config = config;
     this.packetBytes = BLOCK_HEADER_BYTES + config.blockSize;
     this.#train = new Train(config.session, config.blockSize);
-    this.#image = new PendingSet(config.map.geometry.chunkCount);
-    this.#later = new PendingSet(config.map.geometry.chunkCount);
-    this.#pages = new PendingSet(config.map.geometry.pageCount);
-    this.#mostAhead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(config.cache.slotCount / 2)));
-    this.#mostRepairs = Math.max(1, Math.floor(config.cache.slotCount / 4));
+    const { chunkCount, pageCount } = config.map.geometry;
+    this.#pending = new PendingImage(chunkCount);
+    this.#mapParts = new MapParts(pageCount, config.blockSize);
+    const { slotCount } = config.cache;
+    this.#mostAhead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(slotCount / 2)));
+    this.#mostMending = Math.max(1, Math.floor(slotCount / 4));
   }
 
   setMap(map: BlockMap): void {
-    this.#map = map;
+    this.#mapParts.setMap(map);
   }
 
   get mapId(): Buffer | null {
-    return this.#map?.id ?? null;
+    return this.#mapParts.mapId;
   }
 
+  /** The chunk being sent, or the one at which the pass goes on. */
   get cursor(): number {
-    return this.#ahead[0]?.chunk ?? this.#pass.cursor;
+    return this.#ahead[0]?.chunk ?? this.#pending.cursor;
   }
 
+  /** Passes begun so far. */
   get pass(): number {
-    return this.#image.pass + this.#later.pass;
+    return this.#pending.pass;
   }
 
   get pendingChunks(): number {
-    return this.#image.count + this.#later.count + this.#ahead.length;
+    return this.#pending.count + this.#ahead.length;
   }
 
   /** Nothing is left to send. */
   get isIdle(): boolean {
     return (
-      this.#image.count === 0 &&
-      this.#later.count === 0 &&
-      this.#ahead.length === 0 &&
-      this.#zeros.length === 0 &&
+      this.pendingChunks === 0 &&
+      this.#zeros.isEmpty &&
       this.#repairs.isEmpty &&
-      !this.#hasMapParts
+      this.#mapParts.isEmpty
     );
   }
 
   /** Something can be sent without waiting for a read. */
   get hasBlocks(): boolean {
-    if (this.#hasMapParts || this.#zeros.length > 0) return true;
+    if (!this.#mapParts.isEmpty || !this.#zeros.isEmpty) return true;
     if (this.#ahead[0] !== undefined && this.#ahead[0].state !== 'reading') return true;
     for (const entry of this.#mending.values()) if (entry.state === 'ready') return true;
     return false;
-  }
-
-  get #hasMapParts(): boolean {
-    return this.#part !== null || this.#root.count > 0 || this.#pages.count > 0;
   }
 
   /**
@@ -119,60 +116,62 @@ export class Stream {
    * @returns how many chunks it adds to what will be sent; of repairs, the share of a chunk
    */
   ask(request: BlockRequest, isFollowed: boolean): number {
-    if (request.space !== Space.image) {
-      if (this.#map === null) return 0;
-      const pending = request.space === Space.mapRoot ? this.#root : this.#pages;
-      const runs = request.halves.map((half) => ({ first: half.chunk, count: 1 }));
-      return pending.add([...request.ranges, ...runs], request.asOfPosition, []);
-    }
+    if (request.space !== Space.image) return this.#mapParts.ask(request);
+    const { ranges, halves, asOfPosition } = request;
     const underway = this.#ahead.slice(this.#block > 0 ? 1 : 0).map((entry) => entry.chunk);
-    const pending = isFollowed ? this.#image : this.#later;
-    let added = pending.add(request.ranges, request.asOfPosition, underway);
+    let added = this.#pending.add(ranges, asOfPosition, underway, isFollowed);
     const { geometry } = this.#config.map;
-    for (const { chunk, runs } of request.halves) {
-      if (!geometry.hasChunk(chunk) || this.#image.has(chunk) || underway.includes(chunk)) continue;
+    for (const { chunk, runs } of halves) {
+      if (!geometry.hasChunk(chunk) || underway.includes(chunk)) continue;
+      if (this.#pending.isFollowed(chunk)) continue;
       const blockCount = blockCountOf(geometry.chunkLength(chunk), this.#config.blockSize);
-      const wanted = isFollowed
-        ? this.#repairs.add(chunk, runs, request.asOfPosition, blockCount)
-        : -1;
+      const wanted = isFollowed ? this.#repairs.add(chunk, runs, asOfPosition, blockCount) : -1;
       if (wanted >= 0 && wanted <= Math.max(1, blockCount * REPAIR_SHARE)) {
         added += wanted / blockCount;
         continue;
       }
       this.#dropRepair(chunk);
-      added += pending.add([{ first: chunk, count: 1 }], request.asOfPosition, underway);
+      const whole = [{ first: chunk, count: 1 }];
+      added += this.#pending.add(whole, asOfPosition, underway, isFollowed);
     }
     return added;
   }
 
-  /** Next chunk to read: for repairs, or ahead of the pass. */
+  /** Next chunk to read: for repairs, or ahead of the pass; null for now. */
   pollRead(): ReadOrder | null {
-    const { map } = this.#config;
+    return this.#readForRepairs() ?? this.#readAhead();
+  }
+
+  #readForRepairs(): ReadOrder | null {
     for (const { chunk } of this.#repairs.values()) {
-      if (this.#mending.size >= this.#mostRepairs) break;
+      if (this.#mending.size >= this.#mostMending) return null;
       if (this.#mending.has(chunk)) continue;
       const { entry, order } = this.#fetch(chunk, true);
-      if (entry === null) break;
+      if (entry === null) return null;
       this.#mending.set(chunk, entry);
       if (order !== null) return order;
     }
-    if (this.#ahead.length <= this.#mostAhead - AHEAD_STEP || this.#ahead.length === 0) {
-      this.#isReadingAhead = true;
-    }
+    return null;
+  }
+
+  #readAhead(): ReadOrder | null {
+    const length = this.#ahead.length;
+    if (length === 0 || length <= this.#mostAhead - AHEAD_STEP) this.#isReadingAhead = true;
     while (this.#isReadingAhead) {
       if (this.#ahead.length >= this.#mostAhead) {
         this.#isReadingAhead = false;
         break;
       }
-      const chunk = this.#pass.peek();
+      const chunk = this.#pending.peek();
       if (chunk < 0) return null;
-      if (map.isZero(chunk)) {
-        if (!this.#takeZeros()) return null;
+      if (this.#config.map.isZero(chunk)) {
+        if (this.#zeros.isFull) return null;
+        this.#zeros.add(this.#pending.takeRun((next) => this.#config.map.isZero(next)));
         continue;
       }
       const { entry, order } = this.#fetch(chunk, false);
       if (entry === null) return null;
-      this.#take();
+      this.#pending.take();
       this.#ahead.push(entry);
       if (order !== null) return order;
     }
@@ -197,37 +196,7 @@ export class Stream {
     this.#mending.delete(chunk);
   }
 
-  /** The set that the pass is over now. */
-  get #pass(): PendingSet {
-    return this.#image.count > 0 || this.#later.count === 0 ? this.#image : this.#later;
-  }
-
-  /** Takes the next chunk of the pass. */
-  #take(): number {
-    const chunk = this.#pass.take();
-    this.#later.drop(chunk);
-    return chunk;
-  }
-
-  #noteSent(chunk: number): void {
-    this.#image.noteSent(chunk, this.position);
-    this.#later.noteSent(chunk, this.position);
-  }
-
-  /** Takes the pending zero chunks at the cursor; false when there is no room for more. */
-  #takeZeros(): boolean {
-    if (this.#zeros.length >= MOST_ZERO_RANGES) return false;
-    const pass = this.#pass;
-    const first = this.#take();
-    let count = 1;
-    while (pass.has(first + count) && this.#config.map.isZero(first + count)) {
-      this.#take();
-      count++;
-    }
-    this.#zeros.push({ first, count });
-    return true;
-  }
-
+  /** Takes what came of a read order. */
   handleRead(slot: number, outcome: ReadOutcome): void {
     const { cache } = this.#config;
     const entry = cache.entryOfSlot(slot);
@@ -246,8 +215,9 @@ export class Stream {
     this.#train.begin(out, mostBytes);
     this.#skipUnsendable();
     // Before anything else: a status tells clients that all chunks before the cursor went out.
-    if (this.#zeros.length > 0) return this.#writeZeros(out);
-    if (this.#fillMapPart()) return this.#train.length;
+    if (!this.#zeros.isEmpty) return this.#writeZeros(out);
+    this.position = this.#mapParts.fill(this.#train, this.position);
+    if (this.#train.packets > 0) return this.#train.length;
     const [first, second] = this.#isRepairsTurn
       ? [this.#fillRepairs, this.#fillPass]
       : [this.#fillPass, this.#fillRepairs];
@@ -256,12 +226,12 @@ export class Stream {
   }
 
   #writeZeros(out: Buffer): number {
-    const ranges = mergeRuns(this.#zeros.splice(0));
+    const ranges = this.#zeros.take();
     const { session } = this.#config;
     const packet = encodeZeroRanges({ session, position: this.position, ranges });
     for (const { first, count } of ranges) {
-      // Only a short run is worth remembering chunk by chunk; a long one costs one packet anyway.
-      if (count <= 16) for (let i = 0; i < count; i++) this.#noteSent(first + i);
+      if (count > LONGEST_NOTED_RUN) continue;
+      for (let i = 0; i < count; i++) this.#pending.noteSent(first + i, this.position);
     }
     this.position = advancePosition(this.position, 1);
     return packet.copy(out);
@@ -272,17 +242,11 @@ export class Stream {
     for (let head = this.#ahead[0]; head !== undefined; head = this.#ahead[0]) {
       if (head.state === 'reading' || (head.state === 'ready' && !head.zero)) return;
       if (head.zero) {
-        if (this.#zeros.length >= MOST_ZERO_RANGES) return;
-        this.#addZero(head.chunk);
+        if (this.#zeros.isFull) return;
+        this.#zeros.addChunk(head.chunk);
       }
       this.#leaveHead(head);
     }
-  }
-
-  #addZero(chunk: number): void {
-    const last = this.#zeros.at(-1);
-    if (last !== undefined && last.first + last.count === chunk) last.count++;
-    else this.#zeros.push({ first: chunk, count: 1 });
   }
 
   #leaveHead(head: CacheEntry): void {
@@ -294,7 +258,7 @@ export class Stream {
   #fillPass(): boolean {
     const head = this.#ahead[0];
     if (head === undefined || head.state !== 'ready' || head.zero) return false;
-    if (this.#block === 0) this.#noteSent(head.chunk);
+    if (this.#block === 0) this.#pending.noteSent(head.chunk, this.position);
     while (this.#block < head.blockCount && this.#train.hasRoom) {
       this.position = this.#train.add(Space.image, head, this.#block++, this.position);
     }
@@ -309,7 +273,7 @@ export class Stream {
       if (entry === undefined || entry.state !== 'ready') continue;
       if (entry.zero) {
         this.#dropRepair(repair.chunk);
-        this.#addZero(repair.chunk);
+        this.#zeros.addChunk(repair.chunk);
         continue;
       }
       for (const block of repair.blocks) {
@@ -324,50 +288,4 @@ export class Stream {
     this.blocksSent += this.#train.packets;
     return this.#train.packets > 0;
   }
-
-  #fillMapPart(): boolean {
-    this.#part ??= this.#nextMapPart();
-    const part = this.#part;
-    if (part === null) return false;
-    while (part.block < part.source.blockCount && this.#train.hasRoom) {
-      this.position = this.#train.add(part.space, part.source, part.block++, this.position);
-    }
-    if (part.block === part.source.blockCount) this.#part = null;
-    return true;
-  }
-
-  #nextMapPart() {
-    if (this.#map === null) return null;
-    for (const space of [Space.mapRoot, Space.mapPage] as const) {
-      const pending = space === Space.mapRoot ? this.#root : this.#pages;
-      for (let chunk = pending.take(); chunk >= 0; chunk = pending.take()) {
-        const bytes = space === Space.mapRoot ? this.#map.root : this.#map.page(chunk);
-        if (bytes === null) continue;
-        pending.noteSent(chunk, this.position);
-        const blockCount = blockCountOf(bytes.length, this.#config.blockSize);
-        const { raw: encoding } = Encoding;
-        const source = {
-          chunk,
-          bytes,
-          encodedLength: bytes.length,
-          blockCount,
-          encoding,
-          variant: 0,
-        };
-        return { space, source, block: 0 };
-      }
-    }
-    return null;
-  }
-}
-
-/** The same runs in ascending order, without overlaps, as the wire wants them. */
-function mergeRuns(runs: Run[]): Run[] {
-  const merged: Run[] = [];
-  for (const run of runs.sort((a, b) => a.first - b.first)) {
-    const last = merged.at(-1);
-    if (last === undefined || run.first > last.first + last.count) merged.push(run);
-    else last.count = Math.max(last.count, run.first + run.count - last.first);
-  }
-  return merged;
 }

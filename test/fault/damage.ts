@@ -17,17 +17,28 @@ export function overwrite(path: string, offsetBytes: number, lengthBytes: number
 /** A file system in memory with so much room, mounted on a folder that is made for it. */
 export class SmallDisk {
   readonly path: string;
-  /** To be called before the folder's parent is removed. */
-  readonly close: () => void;
+  readonly #undo: (() => void)[] = [];
 
   constructor(path: string, sizeBytes: number) {
     this.path = path;
     mkdirSync(path);
     runTool('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', path]);
-    this.close = onCleanup(() => runTool('umount', [path]));
+    this.#undo.push(onCleanup(() => runTool('umount', [path])));
+  }
+
+  /** @returns a block device over a file in here */
+  loopDevice(file: string): string {
+    const device = runTool('losetup', ['--find', '--show', file]).trim();
+    this.#undo.push(onCleanup(() => runTool('losetup', ['--detach', device])));
+    return device;
   }
 
   resize(sizeBytes: number): void {
     runTool('mount', ['-o', `remount,size=${sizeBytes}`, this.path]);
+  }
+
+  /** To be called when nobody uses it any more, and before the folder around it is removed. */
+  close(): void {
+    for (const undo of this.#undo.splice(0).reverse()) undo();
   }
 }

@@ -47,17 +47,23 @@ test('a client without options does what the original did', () => {
     sparse: true,
     giveUpMs: undefined,
     force: false,
+    resume: false,
+    check: false,
+    verify: false,
+    dryRun: false,
+    follow: false,
   });
 });
 
 test('every option of a client arrives, by its short and its long name', () => {
   const short =
     '-g 239.1.2.3 -p 17000 -t 250 -f 40000 -s lab:7600 -o /dev/sda -i eth0 -n ' +
-    '--ttl 3 --mtu 9000 --no-offload --give-up 2.5 --image lab.img --force';
+    '--ttl 3 --mtu 9000 --no-offload --give-up 2.5 --image lab.img --force ' +
+    '--resume --verify --dry-run --follow';
   const long =
     '--group 239.1.2.3 --port=17000 --timeout 250 --from-port 40000 --server lab:7600 ' +
     '--output /dev/sda --interface eth0 --no-sparse --ttl=3 --mtu=9000 --no-offload ' +
-    '--give-up=2.5 --image=lab.img --force';
+    '--give-up=2.5 --image=lab.img --force --resume --verify --dry-run --follow';
   const expected = {
     group: '239.1.2.3',
     port: 17000,
@@ -74,9 +80,21 @@ test('every option of a client arrives, by its short and its long name', () => {
     sparse: false,
     giveUpMs: 2500,
     force: true,
+    resume: true,
+    check: false,
+    verify: true,
+    dryRun: true,
+    follow: true,
   };
   assert.deepEqual(optionsOf(parseClientCommandLine, short), expected);
   assert.deepEqual(optionsOf(parseClientCommandLine, long), expected);
+});
+
+test('a check stands alone: what writes contradicts it', () => {
+  assert.equal(optionsOf(parseClientCommandLine, '-o x --check').check, true);
+  for (const option of ['--resume', '--verify', '--force', '--follow']) {
+    refuses(parseClientCommandLine, `-o x --check ${option}`, /--check writes nothing/);
+  }
 });
 
 test('a server needs a file, and no more', () => {

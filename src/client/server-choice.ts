@@ -1,0 +1,104 @@
+/** Which server the client takes its image from, and what that server says of it. */
+import { Failure } from '../failure.js';
+import type { ImageDescription } from '../protocol/from-server.js';
+import type { ClientConfig } from './config.js';
+import { areAlike, checkGroup } from './description.js';
+import { Discovery } from './discovery.js';
+
+export interface ServerAddress {
+  address: string;
+  port: number;
+}
+
+export class ServerChoice {
+  readonly #config: ClientConfig;
+  readonly #discovery: Discovery;
+  #server: ServerAddress | null = null;
+  #description: ImageDescription | null = null;
+
+  constructor(config: ClientConfig, now: number) {
+    this.#config = config;
+    this.#discovery = this.#newDiscovery(now);
+  }
+
+  #newDiscovery(now: number): Discovery {
+    const { client, host, wantedName } = this.#config;
+    return new Discovery({ client, host, wantedName }, now);
+  }
+
+  /** The server chosen, or null. */
+  get server(): ServerAddress | null {
+    return this.#server;
+  }
+
+  get description(): ImageDescription | null {
+    return this.#description;
+  }
+
+  /** When there is something to do while no server is chosen. */
+  get dueMs(): number {
+    return this.#discovery.dueMs;
+  }
+
+  /** A server was heard: ask without waiting. */
+  hurry(now: number): void {
+    this.#discovery.hurry(now);
+  }
+
+  /** A map request while no server is chosen, when one is due. */
+  pollRequest(now: number): Buffer | null {
+    return this.#discovery.pollRequest(now);
+  }
+
+  /** A map request to find out whether the chosen server is still what it was. */
+  newRequest(now: number): Buffer {
+    return this.#newDiscovery(now).pollRequest(now)!;
+  }
+
+  add(description: ImageDescription, address: string, port: number, now: number): void {
+    this.#discovery.add({ description, address, port }, now);
+  }
+
+  /**
+   * Chooses, once it can be told.
+   * @returns whether a server is chosen now
+   * @throws Failure when it cannot be told which, or the choice sends elsewhere
+   */
+  decide(now: number): boolean {
+    const offer = this.#discovery.decide(now);
+    if (offer === null) return false;
+    checkGroup(offer.description, this.#config.group, this.#config.port);
+    this.#description = offer.description;
+    this.#server = { address: offer.address, port: offer.port };
+    return true;
+  }
+
+  /** Whether a description may be of the image chosen, as far as it tells without its id. */
+  isAlike(description: ImageDescription): boolean {
+    return this.#description !== null && areAlike(description, this.#description);
+  }
+
+  /** The same image in a new session, from the chosen server or its successor. */
+  renew(description: ImageDescription, server: ServerAddress): void {
+    this.#description = description;
+    this.#server = server;
+  }
+
+  otherImage({ name }: ImageDescription): Failure {
+    const text = `the server at ${this.#server?.address} now serves another image (${name}); start again to copy that one`;
+    return new Failure('otherImage', 'OTHER_IMAGE', text);
+  }
+
+  /** Nothing was heard for too long. */
+  noServer(): Failure {
+    const heard = this.#discovery.heardNames;
+    const detail =
+      this.#server !== null
+        ? `the server at ${this.#server.address} was not heard of any more`
+        : heard.length > 0
+          ? `only other images are served: ${heard.join(', ')}`
+          : 'no server answered; check that multiserver runs, and that group, ports and interface (-i) agree';
+    const seconds = this.#config.giveUpMs / 1000;
+    return new Failure('noServer', 'NO_SERVER', `gave up after ${seconds} s: ${detail}`);
+  }
+}

@@ -1,0 +1,23 @@
+/** What a server is told by whoever drives it. */
+import type { BlockMapBuilder } from '../image/block-map.js';
+
+export interface ServerConfig {
+  session: bigint;
+  name: string;
+  group: string;
+  port: number;
+  /** Port of requests, on which other servers are looked for. */
+  serverPort: number;
+  blockSize: number;
+  /** What is known of the block map; the driver fills it while the session runs. */
+  map: BlockMapBuilder;
+  /** Memory for chunks, each at least one chunk long. */
+  slots: readonly Buffer[];
+  /** Longest train in bytes; one packet when smaller than that. */
+  mostTrainBytes: number;
+  /** Bytes of UDP payload per millisecond; Infinity for no ceiling. */
+  ceilingBytesPerMs: number;
+  /** Pause after every packet, for debugging. */
+  delayMs: number;
+  waitForSlow: boolean;
+}

@@ -1,0 +1,69 @@
+/**
+ * The clients that want packets now, and the few of them that the rate follows: looked up once
+ * a round, since the client table is long and packets are many. From how many they are follows
+ * how often each may speak.
+ */
+import { type Client, type ClientTable, electSentinels } from './clients.js';
+import { ROUND_MS } from './rate.js';
+
+/** A client not heard of for this long, and for three of its intervals, wants nothing. */
+export const LEAST_SILENT_MS = 3000;
+/** Reports per second from all clients together, sentinels aside. */
+const REPORTS_PER_SECOND = 200;
+const LEAST_REPORT_INTERVAL_MS = 20;
+const LARGEST_REPORT_INTERVAL_MS = 65_535;
+/** Clients' block requests per millisecond that the request window allows for. */
+const REQUESTS_PER_MS = 2;
+const LARGEST_REQUEST_WINDOW_MS = 2000;
+
+export class Listeners {
+  readonly #clients: ClientTable;
+  #hungry: readonly Client[] = [];
+  #sentinels: readonly Client[] = [];
+  #roundAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clients: ClientTable) {
+    this.#clients = clients;
+  }
+
+  /** When the next round is due. */
+  get nextRoundMs(): number {
+    return this.#roundAtMs + ROUND_MS;
+  }
+
+  /** How many clients want packets. */
+  get count(): number {
+    return this.#hungry.length;
+  }
+
+  /** Those whose reports the rate follows. */
+  get sentinels(): readonly Client[] {
+    return this.#sentinels;
+  }
+
+  /** How long a client waits between two reports. */
+  get reportIntervalMs(): number {
+    const intervalMs = (this.count * 1000) / REPORTS_PER_SECOND;
+    return Math.min(LARGEST_REPORT_INTERVAL_MS, Math.max(LEAST_REPORT_INTERVAL_MS, intervalMs));
+  }
+
+  /** Over how long the clients spread their block requests. */
+  get requestWindowMs(): number {
+    return Math.min(LARGEST_REQUEST_WINDOW_MS, this.count / REQUESTS_PER_MS);
+  }
+
+  /** A client came or went: the next round is due at once. */
+  noteChange(): void {
+    this.#roundAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Begins a round, if one is due. @returns whether it did */
+  update(now: number): boolean {
+    if (now - this.#roundAtMs < ROUND_MS) return false;
+    this.#roundAtMs = now;
+    const silentAfterMs = Math.max(LEAST_SILENT_MS, 3 * this.reportIntervalMs);
+    this.#hungry = this.#clients.hungry(now, silentAfterMs);
+    this.#sentinels = electSentinels(this.#hungry, now);
+    return true;
+  }
+}

@@ -1,0 +1,25 @@
+/** What the server's machine asks of whoever drives it, and what it is told in return. */
+import type { Peer } from './clients.js';
+
+/** One datagram, or train of them, to send. */
+export interface Transmit {
+  length: number;
+  /** Length of each packet of a train but the last. */
+  packetBytes: number;
+  /** Null for the group. */
+  to: Peer | null;
+}
+
+/** A chunk to read into a slot. */
+export interface ReadOrder {
+  chunk: number;
+  slot: number;
+  /** For repairs: it must come encoded as clients already hold parts of it. */
+  mends: boolean;
+}
+
+/** What came of a read order. */
+export type ReadOutcome =
+  | { kind: 'data'; encodedLength: number; encoding: 0 | 1; variant: number }
+  | { kind: 'zero' }
+  | { kind: 'failed'; reason: string };

@@ -1,0 +1,166 @@
+/**
+ * What clients send, and who they are: map requests, block requests and reports, the replies to
+ * them, and the events of clients that come and go.
+ */
+import {
+  ClientState,
+  decodeBlockRequest,
+  decodeMapRequest,
+  decodeReport,
+} from '../protocol/from-client.js';
+import { encodeFarewell, encodeImageDescription } from '../protocol/from-server.js';
+import { PacketType, packetLength, packetSession, packetType } from '../protocol/packet.js';
+import { positionsBetween } from '../protocol/position.js';
+import { Client, type ClientTable, type Peer } from './clients.js';
+import type { ServerConfig } from './config.js';
+import type { ServerEvent } from './events.js';
+import { LEAST_SILENT_MS, type Listeners } from './listeners.js';
+import type { Neighbours } from './neighbours.js';
+import type { StatusClock } from './status-clock.js';
+import type { Stream } from './stream.js';
+
+/** The parts of the server that what comes in may change. */
+export interface ReceptionParts {
+  stream: Stream;
+  clients: ClientTable;
+  listeners: Listeners;
+  neighbours: Neighbours;
+  statusClock: StatusClock;
+  reply: (bytes: Buffer, to: Peer) => void;
+  observe: (event: ServerEvent) => void;
+}
+
+export class Reception {
+  readonly #config: ServerConfig;
+  readonly #parts: ReceptionParts;
+
+  constructor(config: ServerConfig, parts: ReceptionParts) {
+    this.#config = config;
+    this.#parts = parts;
+  }
+
+  /** Takes one datagram. @returns false when it is malformed, not ours, or asks for too much */
+  handle(bytes: Buffer, from: Peer, now: number): boolean {
+    const length = packetLength(bytes, 0, bytes.length);
+    if (length === 0 || length !== bytes.length) return false;
+    const type = packetType(bytes, 0);
+    if (type === PacketType.mapRequest) return this.#handleMapRequest(bytes, from, now);
+    if (type === PacketType.imageDescription) {
+      return this.#parts.neighbours.handleDescription(bytes, now);
+    }
+    if (packetSession(bytes, 0) !== this.#config.session) return false;
+    if (type === PacketType.blockRequest) return this.#handleBlockRequest(bytes, from, now);
+    if (type === PacketType.report) return this.#handleReport(bytes, from, now);
+    return false;
+  }
+
+  #handleMapRequest(bytes: Buffer, from: Peer, now: number): boolean {
+    const request = decodeMapRequest(bytes);
+    if (request === null) return false;
+    if (request.isServer) {
+      if (!this.#parts.neighbours.hear(request.client, now)) return true;
+    } else if (this.#clientOf(request.client, from, now, request.host) === null) {
+      return false;
+    }
+    this.#parts.reply(this.#description(request.client, now), from);
+    return true;
+  }
+
+  #description(client: bigint, now: number): Buffer {
+    const { session, map, blockSize, group, port, name } = this.#config;
+    const { stream, neighbours } = this.#parts;
+    return encodeImageDescription({
+      session,
+      client,
+      imageSize: map.geometry.sizeBytes,
+      chunkSize: map.geometry.chunkSizeBytes,
+      blockSize,
+      mapId: stream.mapId,
+      group,
+      port,
+      otherSessions: neighbours.count(now),
+      position: stream.position,
+      name,
+    });
+  }
+
+  #handleBlockRequest(bytes: Buffer, from: Peer, now: number): boolean {
+    const request = decodeBlockRequest(bytes);
+    if (request === null) return false;
+    const client = this.#clientOf(request.client, from, now, '');
+    if (client === null || !client.mayAsk(now) || this.#isAhead(request.asOfPosition)) return false;
+    if (client.allowance.isSpent) return false;
+    client.allowance.spend(this.#parts.stream.ask(request, client.followed));
+    if (client.allowance.isSpent) this.#tellSpent(client);
+    this.#parts.statusClock.noteRequest(now);
+    return true;
+  }
+
+  #handleReport(bytes: Buffer, from: Peer, now: number): boolean {
+    const report = decodeReport(bytes);
+    if (report === null) return false;
+    const client = this.#clientOf(report.client, from, now, '');
+    if (client === null || this.#isAhead(report.position)) return false;
+    const before = client.state;
+    client.report(report, this.#parts.stream.position, now);
+    if (report.state === ClientState.done || report.state >= ClientState.failed) {
+      const { session } = this.#config;
+      this.#parts.reply(encodeFarewell({ session, client: client.id }), from);
+      if (before !== report.state) this.#noteEnd(client, now);
+    }
+    return true;
+  }
+
+  /** Nobody can have seen what was not sent. */
+  #isAhead(position: number): boolean {
+    return positionsBetween(this.#parts.stream.position, position) > 0;
+  }
+
+  /**
+   * The client that a packet names, with its address and the time of its last word brought up to
+   * date; one that is not known joins. Null for a packet that is not to be believed, and where
+   * the table is full.
+   * @param host its name, or empty where the packet does not tell
+   */
+  #clientOf(id: bigint, from: Peer, now: number, host: string): Client | null {
+    const known = this.#parts.clients.find(id);
+    if (known === undefined) return this.#join(id, from, now, host);
+    const isBack = now - known.lastHeardMs > LEAST_SILENT_MS;
+    // A client may move to another address, but not while it is heard from the old one.
+    if (!known.isAt(from) && !(isBack && host !== '')) return null;
+    // Back after a silence: it must learn where the stream is.
+    if (isBack) this.#parts.statusClock.hasten(now);
+    known.peer = from;
+    known.lastHeardMs = now;
+    if (host !== '') known.host = host;
+    return known;
+  }
+
+  #join(id: bigint, from: Peer, now: number, host: string): Client | null {
+    const { clients, listeners, statusClock, stream, observe } = this.#parts;
+    const { chunkCount } = this.#config.map.geometry;
+    const client = new Client(id, host, from, chunkCount, stream.position, now);
+    if (clients.add(client, now) === null) return null;
+    listeners.noteChange();
+    statusClock.hasten(now);
+    observe({ type: 'client-joined', client: client.describe(now) });
+    return client;
+  }
+
+  #noteEnd(client: Client, now: number): void {
+    const { clients, listeners, observe } = this.#parts;
+    listeners.noteChange();
+    if (client.state === ClientState.done) {
+      const doneCount = clients.doneCount();
+      observe({ type: 'client-done', client: client.describe(now), doneCount });
+    } else {
+      const reason = client.state === ClientState.failed ? 'failed' : 'left';
+      observe({ type: 'client-failed', client: client.describe(now), reason });
+    }
+  }
+
+  #tellSpent({ host, peer }: Client): void {
+    const text = `client ${host} (${peer.address}) asked for far more than its progress explains; it is not listened to any more`;
+    this.#parts.observe({ type: 'notice', text });
+  }
+}

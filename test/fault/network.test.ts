@@ -1,0 +1,103 @@
+/** Networks that go away, machines that stand still, servers that do not come back. */
+
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Lab, labTest } from '../lab/lab.js';
+import type { ClientProgram } from '../lab/programs.js';
+import { runTool } from '../lab/tools.js';
+import type { Host } from '../lab/world.js';
+import { Tally } from './tally.js';
+
+const mebibyte = 1 << 20;
+const sizeBytes = 16 * mebibyte + 77;
+const rate = ['--rate', '100M'];
+
+/** The transfer is under way. */
+async function underWay(client: ClientProgram): Promise<void> {
+  await client.waitFor('progress', ({ progress }) => progress.blocksReceived > 2000);
+}
+
+function setInterfaceUp(host: Host, isUp: boolean): void {
+  runTool('ip', ['-n', host.namespace, 'link', 'set', 'e0', isUp ? 'up' : 'down']);
+  // The kernel forgets routes with the interface; who configures networks puts them back.
+  if (isUp) {
+    runTool('ip', ['-n', host.namespace, 'route', 'replace', '224.0.0.0/4', 'dev', 'e0']);
+  }
+}
+
+/** A fault that lasts for a while, in the middle of a transfer that ends well all the same. */
+function outageTest(
+  name: string,
+  lastsMs: number,
+  begin: (lab: Lab, client: ClientProgram, serverPid: number) => void,
+  end: (lab: Lab, client: ClientProgram, serverPid: number) => void,
+  clientOptions: string[] = [],
+): void {
+  labTest(name, 2, async (lab) => {
+    const tally = new Tally();
+    const image = lab.scratch.randomFile('disk.img', sizeBytes);
+    const server = lab.startServer(['-f', image, ...rate, '--exit-after', '1']);
+    const client = lab.startClient(2, clientOptions);
+    await underWay(client);
+    begin(lab, client, server.pid);
+    tally.faults += 1;
+    await sleep(lastsMs);
+    assert.equal(client.exit, null, 'it waits');
+    end(lab, client, server.pid);
+    await Promise.all([client.waitStatus(0), server.waitStatus(0)]);
+    for (const program of [client, server]) tally.take(program);
+    tally.compare(lab.copyPath(2), image);
+    tally.print(name);
+  });
+}
+
+for (const [whose, number] of [
+  ["server's", 1],
+  ["client's", 2],
+] as const) {
+  outageTest(
+    `the ${whose} cable is pulled for two seconds`,
+    2000,
+    ({ world }) => world.host(number).setConnected(false),
+    ({ world }) => world.host(number).setConnected(true),
+  );
+  outageTest(
+    `the ${whose} interface is taken down and up`,
+    1000,
+    ({ world }) => setInterfaceUp(world.host(number), false),
+    ({ world }) => setInterfaceUp(world.host(number), true),
+  );
+}
+
+outageTest(
+  'the client stands still for longer than it would wait for a server',
+  6500,
+  (_lab, client) => client.kill('SIGSTOP'),
+  (_lab, client) => client.kill('SIGCONT'),
+  ['--give-up', '2'],
+);
+
+outageTest(
+  'the server stands still for two seconds',
+  2000,
+  (_lab, _client, pid) => process.kill(pid, 'SIGSTOP'),
+  (_lab, _client, pid) => process.kill(pid, 'SIGCONT'),
+);
+
+labTest('a server that is gone for good: --give-up, and later the rest', 2, async (lab) => {
+  const tally = new Tally();
+  const image = lab.scratch.randomFile('disk.img', sizeBytes);
+  const server = lab.startServer(['-f', image, ...rate]);
+  const client = lab.startClient(2, ['--give-up', '1']);
+  await underWay(client);
+  server.kill('SIGKILL');
+  tally.faults += 1;
+  await client.waitStatus(5);
+  assert.equal(lab.scratch.exists(lab.copyPath(2)), false, 'nothing is claimed');
+  const again = lab.startClient(2);
+  lab.startServer(['-f', image]);
+  await again.waitStatus(0);
+  assert.ok(again.last('proven').progress.keptBytes > 0, 'what had come is used');
+  tally.compare(lab.copyPath(2), image);
+  tally.print('server gone');
+});

@@ -1,0 +1,97 @@
+/** Images that change, shrink or are exchanged while they are served. */
+
+import assert from 'node:assert/strict';
+import { truncateSync } from 'node:fs';
+import { type Lab, labTest } from '../lab/lab.js';
+import type { ClientProgram, ServerProgram } from '../lab/programs.js';
+import { overwrite } from './damage.js';
+import { Tally } from './tally.js';
+
+const mebibyte = 1 << 20;
+const sizeBytes = 16 * mebibyte;
+const rate = ['--rate', '60M'];
+
+async function underWay(lab: Lab, image: string, options: string[] = []) {
+  const server = lab.startServer(['-f', image, ...rate]);
+  const client = lab.startClient(2, options);
+  await client.waitFor('progress', ({ progress }) => progress.blocksReceived > 2000);
+  return { server, client };
+}
+
+function assertNothingClaimed(lab: Lab, client: ClientProgram): void {
+  assert.equal(client.all('proven').length, 0);
+  assert.equal(lab.scratch.exists(lab.copyPath(2)), false);
+}
+
+const damages: Record<string, (image: string) => void> = {
+  'cut short': (image) => truncateSync(image, 9 * mebibyte + 1),
+  'longer than it was': (image) => truncateSync(image, sizeBytes + 4096),
+  'written to where it is yet to be sent': (image) => overwrite(image, 14 * mebibyte, 1000),
+  'written to where it was sent': (image) => overwrite(image, 100_000, 1000),
+};
+
+for (const [what, damage] of Object.entries(damages)) {
+  labTest(`an image that is ${what}: both fail, and say why`, 2, async (lab) => {
+    const tally = new Tally();
+    const image = lab.scratch.randomFile('disk.img', sizeBytes);
+    const { server, client } = await underWay(lab, image);
+    damage(image);
+    tally.faults += 1;
+    await Promise.all([server.waitStatus(4), client.waitStatus(4)]);
+    assert.equal(server.last('error').code, 'SOURCE_CHANGED');
+    assert.equal(client.last('error').code, 'SOURCE_CHANGED');
+    assertNothingClaimed(lab, client);
+    // As it is now it can be served; what is there of the old one does no harm.
+    lab.startServer(['-f', image]);
+    await lab.startClient(2).waitStatus(0);
+    tally.compare(lab.copyPath(2), image);
+    tally.print(`image ${what}`);
+  });
+}
+
+/** Ends the server and starts another one at once, with another image. */
+async function exchange(lab: Lab, server: ServerProgram, tally: Tally): Promise<string> {
+  server.kill('SIGKILL');
+  await server.exited;
+  tally.faults += 1;
+  const other = lab.scratch.randomFile('other.img', sizeBytes - 999);
+  lab.startServer(['-f', other]);
+  return other;
+}
+
+labTest('a server that comes back with another image ends the client', 2, async (lab) => {
+  const tally = new Tally();
+  const image = lab.scratch.randomFile('disk.img', sizeBytes);
+  const { server, client } = await underWay(lab, image);
+  await exchange(lab, server, tally);
+  await client.waitStatus(6);
+  assertNothingClaimed(lab, client);
+  tally.print('another image');
+});
+
+labTest('with --follow, the client starts anew with the other image', 2, async (lab) => {
+  const tally = new Tally();
+  const image = lab.scratch.randomFile('disk.img', sizeBytes);
+  const { server, client } = await underWay(lab, image, ['--follow']);
+  const other = await exchange(lab, server, tally);
+  await client.waitStatus(0);
+  tally.compare(lab.copyPath(2), other);
+  tally.print('another image, followed');
+});
+
+labTest('the same name and size, but other content: no mixture is claimed', 2, async (lab) => {
+  const tally = new Tally();
+  const image = lab.scratch.randomFile('disk.img', sizeBytes);
+  const { server, client } = await underWay(lab, image);
+  server.kill('SIGKILL');
+  await server.exited;
+  tally.faults += 1;
+  overwrite(image, 5 * mebibyte, 1000);
+  lab.startServer(['-f', image]);
+  const { status } = await client.waitExit();
+  // It ends with an error when it knew the old map, and with the new image when it did not.
+  if (status === 0) tally.compare(lab.copyPath(2), image);
+  else assertNothingClaimed(lab, client);
+  assert.ok(status === 0 || status === 6, client.describe());
+  tally.print('same name, other content', `exit status ${status}`);
+});
