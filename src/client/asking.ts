@@ -10,9 +10,9 @@ import {
   type HalfChunk,
   halfChunkBytes,
   RANGE_BYTES,
-  type Run,
 } from '../protocol/from-client.js';
 import { positionsBetween } from '../protocol/position.js';
+import type { Run } from '../protocol/run.js';
 import type { Assembly } from './assembly.js';
 import type { Collector } from './collector.js';
 import type { Copy } from './copy.js';

@@ -1,6 +1,6 @@
 /** Collects the blocks of one encoded chunk (or map page), in any order, into one buffer. */
 import { blockCountOf } from '../protocol/block.js';
-import type { Run } from '../protocol/from-client.js';
+import type { Run } from '../protocol/run.js';
 
 export class Collector {
   chunk = -1;

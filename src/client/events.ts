@@ -68,7 +68,7 @@ export type ClientEvent =
   | { type: 'checked'; mapId: string; progress: ClientProgress; elapsedMs: number }
   | {
       type: 'proven';
-      sha256OfMap: string;
+      mapId: string;
       progress: ClientProgress;
       elapsedMs: number;
       /** Image bytes for a byte on the wire; null when none came. */

@@ -1,7 +1,7 @@
 /** Reads chunks for the network: submits the jobs, and lets each outcome teach the compression. */
 import { Bitmap } from '../image/bitmap.js';
 import type { BlockMapBuilder } from '../image/block-map.js';
-import type { ReadOrder } from '../server/session.js';
+import type { ReadOrder } from '../server/orders.js';
 import type { ChunkResult } from './chunk-jobs.js';
 import type { ChunkPool } from './chunk-pool.js';
 import { now } from './clock.js';

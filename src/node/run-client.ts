@@ -326,12 +326,12 @@ class Client {
   #succeed(): void {
     this.#isEnded = true;
     const progress = this.#session.progress();
-    const sha256OfMap = this.#session.mapId ?? '';
+    const mapId = this.#session.mapId ?? '';
     const elapsedMs = now() - this.#startedMs;
     const { sizeBytes, wireBytes } = progress;
     const ratio = wireBytes > 0 ? sizeBytes / wireBytes : null;
     if (!this.#options.check) {
-      this.#observe({ type: 'proven', sha256OfMap, progress, elapsedMs, ratio });
+      this.#observe({ type: 'proven', mapId, progress, elapsedMs, ratio });
     }
     this.#settle.resolve();
   }

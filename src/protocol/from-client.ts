@@ -11,13 +11,8 @@ import {
   packetSession,
   writeHeader,
 } from './packet.js';
+import { areAscending, type Run } from './run.js';
 import { readText, textBytes } from './text.js';
-
-/** A run of consecutive chunks or blocks. */
-export interface Run {
-  first: number;
-  count: number;
-}
 
 export interface MapRequest {
   /** Random id of one client process; of a server, its session. */
@@ -70,16 +65,6 @@ export interface Report {
   /** What the kernel granted for the group socket. */
   receiveBufferBytes: number;
   state: ClientStateId;
-}
-
-/** Runs that are empty, overlap or go back would cost more work than their bytes are worth. */
-export function areAscending(runs: readonly Run[]): boolean {
-  let end = 0;
-  for (const { first, count } of runs) {
-    if (count === 0 || first < end) return false;
-    end = first + count;
-  }
-  return true;
 }
 
 const MAP_REQUEST_BYTES = HEADER_BYTES + 12;

@@ -2,7 +2,6 @@
  * Packets that a server sends, other than block packets. Decoders take one whole packet and
  * return null for anything that does not fit to the last byte.
  */
-import { areAscending, type Run } from './from-client.js';
 import {
   HEADER_BYTES,
   LARGEST_CONTROL_PACKET_BYTES,
@@ -10,6 +9,7 @@ import {
   packetSession,
   writeHeader,
 } from './packet.js';
+import { areAscending, type Run } from './run.js';
 import { readText, textBytes } from './text.js';
 
 export const MAP_ID_BYTES = 32;

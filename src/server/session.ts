@@ -17,7 +17,7 @@ import { Reception } from './reception.js';
 import { StatusClock } from './status-clock.js';
 import { Stream } from './stream.js';
 
-/** More replies than these wait for nothing: who gets none asks again. */
+/** Replies that may wait to be sent; whoever gets none asks again. */
 const MOST_REPLIES = 512;
 
 export class ServerSession {

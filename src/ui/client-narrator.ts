@@ -77,7 +77,7 @@ export class ClientNarrator implements Narrator<ClientEvent> {
       case 'proven':
         this.take(event.progress);
         this.ended = true;
-        return this.provenLine(event.sha256OfMap, event.elapsedMs);
+        return this.provenLine(event.mapId, event.elapsedMs);
     }
   }
 

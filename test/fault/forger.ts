@@ -12,7 +12,6 @@ import {
   encodeBlockRequest,
   encodeMapRequest,
   encodeReport,
-  type Run,
 } from '../../src/protocol/from-client.js';
 import {
   encodeFarewell,
@@ -21,6 +20,7 @@ import {
   encodeZeroRanges,
 } from '../../src/protocol/from-server.js';
 import { writeHeader } from '../../src/protocol/packet.js';
+import type { Run } from '../../src/protocol/run.js';
 import type { Random } from '../sim/random.js';
 
 const mostHeard = 64;
@@ -207,7 +207,13 @@ export class Forger {
   /** A block that fits to the last byte, but for what it carries. */
   #block(): Buffer {
     const random = this.#random;
-    const space = random.pick([Space.image, Space.image, Space.image, Space.mapPage, Space.mapRoot]);
+    const space = random.pick([
+      Space.image,
+      Space.image,
+      Space.image,
+      Space.mapPage,
+      Space.mapRoot,
+    ]);
     const encodedLength = random.chance(0.7) ? chunkSizeBytes : random.below(2 ** 24);
     const blocks = Math.max(1, Math.ceil(encodedLength / this.#blockSize));
     const block = random.below(Math.min(blocks, 65_536));

@@ -8,7 +8,15 @@ import type { Random } from './random.js';
 
 export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
-export const isAllZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
+const ZEROS = Buffer.alloc(65_536);
+
+export function isAllZero(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const end = Math.min(at + ZEROS.length, bytes.length);
+    if (bytes.compare(ZEROS, 0, end - at, at, end) !== 0) return false;
+  }
+  return true;
+}
 
 /** A chunk as it travels. */
 export interface EncodedChunk {
@@ -41,7 +49,7 @@ export class SimImage {
   /** Blocks of all chunks that are not zero. */
   readonly dataBlocks: number;
   readonly #digests: (Buffer | null)[] = [];
-  readonly #encoded = new Map<string, EncodedChunk>();
+  readonly #encoded = new Map<number, EncodedChunk>();
 
   constructor(
     readonly name: string,
@@ -90,7 +98,7 @@ export class SimImage {
 
   /** The chunk as it travels when it is compressed at `level`. */
   encode(chunk: number, level: number): EncodedChunk {
-    const key = `${chunk} ${level}`;
+    const key = chunk * 16 + level;
     const known = this.#encoded.get(key);
     if (known !== undefined) return known;
     const raw = { bytes: this.chunk(chunk), encoding: 0, variant: 0 } as const;

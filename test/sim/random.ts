@@ -1,5 +1,7 @@
 /** Randomness from one seed, so that every run of the simulator can be had again. */
 
+import { createCipheriv } from 'node:crypto';
+
 /** sfc32 (Chris Doty-Humphrey), seeded through splitmix32. */
 export class Random {
   #a = 0;
@@ -58,10 +60,11 @@ export class Random {
     return (BigInt(this.#next()) << 32n) | BigInt(this.#next());
   }
 
+  /** Fills `bytes` with what nothing compresses. */
   fill(bytes: Buffer): Buffer {
-    let at = 0;
-    for (; at + 4 <= bytes.length; at += 4) bytes.writeUInt32LE(this.#next(), at);
-    for (; at < bytes.length; at++) bytes[at] = this.#next() & 255;
+    const key = Buffer.alloc(16);
+    for (let at = 0; at < key.length; at += 4) key.writeUInt32LE(this.#next(), at);
+    createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(bytes.fill(0)).copy(bytes);
     return bytes;
   }
 }

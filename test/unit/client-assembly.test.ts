@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Assembly } from '../../src/client/assembly.js';
 import { Collector } from '../../src/client/collector.js';
 import { blockCountOf, blockLengthOf } from '../../src/protocol/block.js';
-import type { Run } from '../../src/protocol/from-client.js';
+import type { Run } from '../../src/protocol/run.js';
 
 const MOST_BYTES = 1200;
 

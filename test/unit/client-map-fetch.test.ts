@@ -6,7 +6,8 @@ import { MapFetch } from '../../src/client/map-fetch.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
 import { blockCountOf, Encoding, Space, type SpaceId } from '../../src/protocol/block.js';
-import { decodeBlockRequest, type Run } from '../../src/protocol/from-client.js';
+import { decodeBlockRequest } from '../../src/protocol/from-client.js';
+import type { Run } from '../../src/protocol/run.js';
 import { sha256 } from './server-driver.js';
 
 const BLOCK_SIZE = 100;

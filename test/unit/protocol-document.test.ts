@@ -12,9 +12,10 @@ import {
   type SpaceId,
   writeBlockHeader,
 } from '../../src/protocol/block.js';
-import { ClientState, type HalfChunk, type Run } from '../../src/protocol/from-client.js';
+import { ClientState, type HalfChunk } from '../../src/protocol/from-client.js';
 import { MOST_ZERO_RANGES, NoticeCode } from '../../src/protocol/from-server.js';
 import { MAGIC, PacketType, type PacketTypeName, VERSION } from '../../src/protocol/packet.js';
+import type { Run } from '../../src/protocol/run.js';
 import { readCheckout, sourcePaths } from './checkout.js';
 import { CODECS, type Codec, u8, u16, u24, u32, u64 } from './protocol-packets.js';
 import { type Layout, parseLayouts, tableBelow, type Values, writeAs } from './protocol-tables.js';

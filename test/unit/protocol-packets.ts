@@ -13,7 +13,6 @@ import {
   encodeReport,
   type MapRequest,
   type Report,
-  type Run,
 } from '../../src/protocol/from-client.js';
 import {
   decodeFarewell,
@@ -37,6 +36,7 @@ import {
   type ZeroRanges,
 } from '../../src/protocol/from-server.js';
 import type { PacketTypeName } from '../../src/protocol/packet.js';
+import type { Run } from '../../src/protocol/run.js';
 
 export interface Codec<T> {
   name: PacketTypeName;

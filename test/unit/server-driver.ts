@@ -18,8 +18,9 @@ import {
   packetType,
 } from '../../src/protocol/packet.js';
 import type { Peer } from '../../src/server/clients.js';
+import type { ServerConfig } from '../../src/server/config.js';
 import type { ServerEvent } from '../../src/server/events.js';
-import { type ServerConfig, ServerSession } from '../../src/server/session.js';
+import { ServerSession } from '../../src/server/session.js';
 
 export const SESSION = 0x1122334455667788n;
 export const CLIENT = 5n;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Run } from '../../src/protocol/from-client.js';
 import { advancePosition } from '../../src/protocol/position.js';
+import type { Run } from '../../src/protocol/run.js';
 import { PendingSet } from '../../src/server/pending.js';
 import { RecentSends } from '../../src/server/recent-sends.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Run } from '../../src/protocol/from-client.js';
+import type { Run } from '../../src/protocol/run.js';
 import { type Repair, RepairQueue } from '../../src/server/repairs.js';
 
 const BLOCKS = 20;

@@ -163,7 +163,7 @@ test('the last line of a client names the copy, its size, its pace and its image
   });
   const line = narrator.tell({
     type: 'proven',
-    sha256OfMap: '00112233445566778899aabbccddeeff',
+    mapId: '00112233445566778899aabbccddeeff',
     progress: clientProgress({ state: 'done', writtenBytes: 4 * GB, provenBytes: 4 * GB }),
     elapsedMs: 40_000,
     ratio: null,
