@@ -5,7 +5,10 @@
 import type { PacketsHandler } from './group-receiver.js';
 import type { Native } from './native.js';
 
+/** Datagrams to a call: single packets, and trains, of which a few fill the processor's cache. */
 const BATCH = 64;
+const TRAIN_BATCH = 8;
+const TRAIN_BYTES = 16_384;
 /** A coalesced train, or the largest datagram. */
 const SLOT_BYTES = 65_536;
 const MSG_DONTWAIT = 0x40;
@@ -26,6 +29,7 @@ export class BatchReader {
   /** The sender seen last, since nearly all datagrams come from one. */
   readonly #lastName = Buffer.alloc(16);
   #lastAddress = '';
+  #most = BATCH;
 
   constructor(native: Native, fd: number, isV6: boolean) {
     this.#native = native;
@@ -47,16 +51,21 @@ export class BatchReader {
 
   /** Hands over one batch of what is waiting in the socket. @returns whether there may be more */
   read(onPackets: PacketsHandler): { count: number; mayHaveMore: boolean } {
-    for (let i = 0; i < BATCH; i++) {
+    for (let i = 0; i < this.#most; i++) {
       this.#headers.writeUInt32LE(NAME_BYTES, i * MMSGHDR_BYTES + 8);
     }
-    const count = this.#native.recvmmsg(this.#fd, this.#headersAddress, BATCH, MSG_DONTWAIT);
+    const most = this.#most;
+    const count = this.#native.recvmmsg(this.#fd, this.#headersAddress, most, MSG_DONTWAIT);
     for (let i = 0; i < count; i++) {
       const length = this.#headers.readUInt32LE(i * MMSGHDR_BYTES + MSG_LEN_OFFSET);
       const start = i * SLOT_BYTES;
       onPackets(this.#data, start, start + length, this.#addressAt(i * NAME_BYTES));
     }
-    return { count: Math.max(count, 0), mayHaveMore: count === BATCH };
+    if (count > 0) {
+      const lastBytes = this.#headers.readUInt32LE((count - 1) * MMSGHDR_BYTES + MSG_LEN_OFFSET);
+      this.#most = lastBytes > TRAIN_BYTES ? TRAIN_BATCH : BATCH;
+    }
+    return { count: Math.max(count, 0), mayHaveMore: count === most };
   }
 
   #addressAt(offset: number): string {

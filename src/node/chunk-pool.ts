@@ -5,7 +5,7 @@ import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
 import { loadNative } from './native.js';
 
 /** Jobs that pass in one message: waking a thread costs more than handing over a job. */
-const JOBS_PER_MESSAGE = 4;
+const JOBS_PER_MESSAGE = 8;
 /** Messages handed to a worker at once: one that it works on, one that waits at its door. */
 const MESSAGES_PER_WORKER = 2;
 const MOST_WORKERS = 8;

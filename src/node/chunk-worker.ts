@@ -9,14 +9,15 @@ import { Encoding } from '../protocol/block.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
 import { look } from './chunk-look.js';
-import { loadZstd } from './zstd.js';
+import { loadZstd, type Zstd } from './zstd.js';
 
 const NO_ZSTD =
   'the image comes compressed, and zstd is missing here; install multiclient again, or start multiserver with --compress off';
 const ZEROS = Buffer.alloc(1024 * 1024);
 const shared = Buffer.from((workerData as { memory: SharedArrayBuffer }).memory);
-const zstd = await loadZstd();
-const encoder = zstd === null ? null : new ChunkEncoder(zstd);
+let zstd: Zstd | null = null;
+let encoder: ChunkEncoder | null = null;
+let loading: Promise<void> | null = null;
 /** For chunks that nobody else needs to see, and for chunks unpacked. */
 let scratch = Buffer.alloc(0);
 
@@ -111,6 +112,22 @@ function runSafely(job: ChunkJob): ChunkResult {
   }
 }
 
-parentPort!.on('message', ({ id, jobs }: { id: number; jobs: ChunkJob[] }) => {
+/** Loads zstd when the first job needs it: images that come raw start sooner without. */
+function needsZstd(job: ChunkJob): boolean {
+  return (
+    (job.op === 'store' && job.encoding === Encoding.zstd) || (job.op === 'read' && job.level > 0)
+  );
+}
+
+async function load(): Promise<void> {
+  zstd = await loadZstd();
+  encoder = zstd === null ? null : new ChunkEncoder(zstd);
+}
+
+parentPort!.on('message', async ({ id, jobs }: { id: number; jobs: ChunkJob[] }) => {
+  if (jobs.some(needsZstd)) {
+    loading ??= load();
+    await loading;
+  }
   parentPort!.postMessage({ id, results: jobs.map(runSafely) });
 });

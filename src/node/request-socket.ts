@@ -1,12 +1,12 @@
 /** The client's socket of requests and their answers. */
 import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import createDebug from 'debug';
 import { Failure } from '../failure.js';
+import { debugLog } from './debug-log.js';
 import type { ChosenInterface } from './network-interface.js';
 import type { ClientOptions } from './options.js';
 
-const debug = createDebug('multiclient:requests');
+const debug = debugLog('multiclient:requests');
 
 const FIRST_RANDOM_PORT = 32_767;
 const RANDOM_PORTS = 32_769;

@@ -2,13 +2,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type dgram from 'node:dgram';
 import { hostname } from 'node:os';
-import createDebug from 'debug';
 import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
 import { ClientDisk } from './client-disk.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
+import { debugLog } from './debug-log.js';
 import { type GroupReceiver, openGroupReceiver } from './group-receiver.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './network-interface.js';
 import type { ClientOptions } from './options.js';
@@ -17,7 +17,7 @@ import { PacketStash } from './stash.js';
 import type { TargetOptions } from './target.js';
 import { planTarget, type TargetPlan } from './target-plan.js';
 
-const debug = createDebug('multiclient:run');
+const debug = debugLog('multiclient:run');
 
 const PROGRESS_MS = 200;
 

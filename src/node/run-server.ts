@@ -3,7 +3,6 @@ import { createHash, randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
 import { closeSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import createDebug from 'debug';
 import { Failure } from '../failure.js';
 import { type BlockMap, BlockMapBuilder } from '../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../image/geometry.js';
@@ -15,6 +14,7 @@ import { ChunkPool } from './chunk-pool.js';
 import { ChunkReader } from './chunk-reader.js';
 import { now } from './clock.js';
 import { Compression } from './compression.js';
+import { debugLog } from './debug-log.js';
 import { type GroupSender, openGroupSender } from './group-sender.js';
 import { extentsOf } from './holes.js';
 import { linkBytesPerMs } from './link-speed.js';
@@ -29,7 +29,7 @@ import { SourceWatch } from './source-watch.js';
 import { UnreadablePlaces } from './unreadable-places.js';
 import { loadZstd } from './zstd.js';
 
-const debug = createDebug('multiserver:run');
+const debug = debugLog('multiserver:run');
 
 /** Memory for chunks, of which there are enough to read ahead and to repair from. */
 const CHUNK_MEMORY_BYTES = 24 * 1024 * 1024;

@@ -4,11 +4,11 @@
  * format and read each other's frames.
  */
 import * as zlib from 'node:zlib';
-import createDebug from 'debug';
+import { debugLog } from './debug-log.js';
 import { claimsLength } from './zstd-frame.js';
 import { openZstdLibrary } from './zstd-library.js';
 
-const debug = createDebug('multiserver:zstd');
+const debug = debugLog('multiserver:zstd');
 
 export type ZstdKind = 'node' | 'library' | 'wasm';
 

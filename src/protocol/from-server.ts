@@ -132,6 +132,8 @@ export function decodeImageDescription(bytes: Buffer): ImageDescription | null {
 const STATUS_BYTES = HEADER_BYTES + 56;
 const STATUS_MAP_KNOWN = 1;
 const STATUS_IDLE = 2;
+/** Longest request window: a longer one would keep clients from asking. */
+export const LARGEST_REQUEST_WINDOW_MS = 2000;
 /** Most sentinels that one status names. */
 export const MOST_SENTINELS = 16;
 
@@ -158,6 +160,7 @@ export function decodeStatus(bytes: Buffer): Status | null {
   if (bytes.length < STATUS_BYTES) return null;
   const sentinelCount = bytes[29]!;
   if (sentinelCount > MOST_SENTINELS) return null;
+  if (bytes.readUInt16BE(32) > LARGEST_REQUEST_WINDOW_MS) return null;
   if (bytes.length !== STATUS_BYTES + sentinelCount * 8) return null;
   const flags = bytes[28]!;
   if (flags > (STATUS_MAP_KNOWN | STATUS_IDLE)) return null;

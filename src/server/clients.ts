@@ -15,6 +15,9 @@ export interface Peer {
 const MOST_CLIENTS = 16_384;
 /** A client not heard of for this long is shown as silent. */
 const SILENT_AFTER_MS = 3_000;
+/** A client that joins opens its target before it reports. */
+const JOINING_MS = 30_000;
+const PASSED_BY_MS = 30_000;
 const FORGOTTEN_AFTER_MS = 600_000;
 /** Time constant over which delivery and loss are averaged. */
 const AVERAGE_MS = 100;
@@ -84,7 +87,14 @@ export class Client {
 
   /** Whether this client still wants packets of the stream. */
   isHungry(now: number, silentAfterMs: number): boolean {
-    return this.state <= ClientState.proving && now - this.lastHeardMs < silentAfterMs;
+    const isKnown = this.reportedMs !== null || now - this.joinedMs < JOINING_MS;
+    const isHeard = now - this.lastHeardMs < silentAfterMs;
+    return isKnown && isHeard && this.state <= ClientState.proving;
+  }
+
+  /** It asked what there is, and went on: nothing is owed to it. */
+  isPasserBy(now: number): boolean {
+    return this.reportedMs === null && now - this.lastHeardMs > PASSED_BY_MS;
   }
 
   /** Takes one request from the client's allowance. */
@@ -196,8 +206,9 @@ export class ClientTable {
     return client;
   }
 
-  values(): IterableIterator<Client> {
-    return this.#clients.values();
+  /** The clients that joined last, in the order in which they joined. */
+  latest(most: number): Client[] {
+    return [...this.#clients.values()].slice(-most);
   }
 
   /** Clients that want packets, less those not heard of for `silentAfterMs`. */
@@ -205,6 +216,7 @@ export class ClientTable {
     const hungry: Client[] = [];
     for (const client of this.#clients.values()) {
       if (client.isHungry(now, silentAfterMs)) hungry.push(client);
+      else if (client.isPasserBy(now)) this.#clients.delete(client.id);
     }
     return hungry;
   }

@@ -3,18 +3,20 @@
  * a round, since the client table is long and packets are many. From how many they are follows
  * how often each may speak.
  */
+import { LARGEST_REQUEST_WINDOW_MS } from '../protocol/from-server.js';
 import { type Client, type ClientTable, electSentinels } from './clients.js';
 import { ROUND_MS } from './rate.js';
 
 /** A client not heard of for this long, and for three of its intervals, wants nothing. */
 export const LEAST_SILENT_MS = 3000;
+/** Even with nothing new to tell, a client that the rate follows speaks twice a second. */
+const UNHEARD_AFTER_MS = 1200;
 /** Reports per second from all clients together, sentinels aside. */
 const REPORTS_PER_SECOND = 200;
 const LEAST_REPORT_INTERVAL_MS = 20;
 const LARGEST_REPORT_INTERVAL_MS = 65_535;
 /** Clients' block requests per millisecond that the request window allows for. */
 const REQUESTS_PER_MS = 2;
-const LARGEST_REQUEST_WINDOW_MS = 2000;
 
 export class Listeners {
   readonly #clients: ClientTable;
@@ -50,6 +52,12 @@ export class Listeners {
   /** Over how long the clients spread their block requests. */
   get requestWindowMs(): number {
     return Math.min(LARGEST_REQUEST_WINDOW_MS, this.count / REQUESTS_PER_MS);
+  }
+
+  /** Whether somebody was heard of lately: to an empty room nothing need be said. */
+  isHeard(now: number): boolean {
+    const sinceMs = now - Math.max(UNHEARD_AFTER_MS, 3 * this.reportIntervalMs);
+    return this.#hungry.some((client) => client.lastHeardMs >= sinceMs);
   }
 
   /** A client came or went: the next round is due at once. */

@@ -36,6 +36,12 @@ export class MapParts {
     return this.#map?.id ?? null;
   }
 
+  clear(): void {
+    this.#part = null;
+    this.#root.clear();
+    this.#pages.clear();
+  }
+
   get isEmpty(): boolean {
     return this.#part === null && this.#root.count === 0 && this.#pages.count === 0;
   }

@@ -76,6 +76,11 @@ export class PendingImage {
     return { first, count };
   }
 
+  clear(): void {
+    this.#followed.clear();
+    this.#later.clear();
+  }
+
   noteSent(chunk: number, position: number): void {
     this.#followed.noteSent(chunk, position);
     this.#later.noteSent(chunk, position);

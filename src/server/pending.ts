@@ -85,6 +85,10 @@ export class PendingSet {
     return chunk >= 0 ? chunk : this.#bitmap.nextSet(0);
   }
 
+  clear(): void {
+    this.#bitmap.clearRange(0, this.#bitmap.length);
+  }
+
   noteSent(chunk: number, position: number): void {
     this.#recent.add(chunk, position);
   }

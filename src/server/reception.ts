@@ -7,6 +7,7 @@ import {
   decodeBlockRequest,
   decodeMapRequest,
   decodeReport,
+  type Report,
 } from '../protocol/from-client.js';
 import { encodeFarewell, encodeImageDescription } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetSession, packetType } from '../protocol/packet.js';
@@ -59,8 +60,9 @@ export class Reception {
     if (request === null) return false;
     if (request.isServer) {
       if (!this.#parts.neighbours.hear(request.client, now)) return true;
-    } else if (this.#clientOf(request.client, from, now, request.host) === null) {
-      return false;
+    } else if (this.#knownClient(request.client, from, now, request.host) === null) {
+      const isKnown = this.#parts.clients.find(request.client) !== undefined;
+      if (isKnown || !this.#join(request.client, from, now, request.host)) return false;
     }
     this.#parts.reply(this.#description(request.client, now), from);
     return true;
@@ -87,7 +89,7 @@ export class Reception {
   #handleBlockRequest(bytes: Buffer, from: Peer, now: number): boolean {
     const request = decodeBlockRequest(bytes);
     if (request === null) return false;
-    const client = this.#clientOf(request.client, from, now, '');
+    const client = this.#knownClient(request.client, from, now);
     if (client === null || !client.mayAsk(now) || this.#isAhead(request.asOfPosition)) return false;
     if (client.allowance.isSpent) return false;
     client.allowance.spend(this.#parts.stream.ask(request, client.followed));
@@ -99,8 +101,9 @@ export class Reception {
   #handleReport(bytes: Buffer, from: Peer, now: number): boolean {
     const report = decodeReport(bytes);
     if (report === null) return false;
-    const client = this.#clientOf(report.client, from, now, '');
+    const client = this.#knownClient(report.client, from, now);
     if (client === null || this.#isAhead(report.position)) return false;
+    if (!this.#isPossible(report)) return false;
     const before = client.state;
     client.report(report, this.#parts.stream.position, now);
     if (report.state === ClientState.done || report.state >= ClientState.failed) {
@@ -116,15 +119,21 @@ export class Reception {
     return positionsBetween(this.#parts.stream.position, position) > 0;
   }
 
+  /** Numbers that no client of this image can have. */
+  #isPossible({ state, missingChunks, provenChunks }: Report): boolean {
+    const { chunkCount } = this.#config.map.geometry;
+    if (missingChunks > chunkCount || provenChunks > chunkCount) return false;
+    return state !== ClientState.done || (missingChunks === 0 && provenChunks === chunkCount);
+  }
+
   /**
    * The client that a packet names, with its address and the time of its last word brought up to
-   * date; one that is not known joins. Null for a packet that is not to be believed, and where
-   * the table is full.
-   * @param host its name, or empty where the packet does not tell
+   * date. Null when no map request of it came before, or it is not to be believed.
+   * @param host its name, where the packet tells
    */
-  #clientOf(id: bigint, from: Peer, now: number, host: string): Client | null {
+  #knownClient(id: bigint, from: Peer, now: number, host = ''): Client | null {
     const known = this.#parts.clients.find(id);
-    if (known === undefined) return this.#join(id, from, now, host);
+    if (known === undefined) return null;
     const isBack = now - known.lastHeardMs > LEAST_SILENT_MS;
     // A client may move to another address, but not while it is heard from the old one.
     if (!known.isAt(from) && !(isBack && host !== '')) return null;
@@ -136,15 +145,16 @@ export class Reception {
     return known;
   }
 
-  #join(id: bigint, from: Peer, now: number, host: string): Client | null {
+  /** @returns whether there is room for the client */
+  #join(id: bigint, from: Peer, now: number, host: string): boolean {
     const { clients, listeners, statusClock, stream, observe } = this.#parts;
     const { chunkCount } = this.#config.map.geometry;
     const client = new Client(id, host, from, chunkCount, stream.position, now);
-    if (clients.add(client, now) === null) return null;
+    if (clients.add(client, now) === null) return false;
     listeners.noteChange();
     statusClock.hasten(now);
     observe({ type: 'client-joined', client: client.describe(now) });
-    return client;
+    return true;
   }
 
   #noteEnd(client: Client, now: number): void {

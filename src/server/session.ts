@@ -20,6 +20,9 @@ import { Stream } from './stream.js';
 /** Replies that may wait to be sent; whoever gets none asks again. */
 const MOST_REPLIES = 512;
 
+/** Clients listed in progress, the latest to join: a list of thousands helps nobody. */
+const MOST_SHOWN = 512;
+
 export class ServerSession {
   readonly #config: ServerConfig;
   readonly #clients = new ClientTable();
@@ -107,6 +110,7 @@ export class ServerSession {
   pollTransmit(now: number, out: Buffer): Transmit | null {
     if (this.#listeners.update(now)) {
       this.#rate.update(now, this.#listeners.sentinels, this.#stream.position);
+      if (this.#listeners.count === 0 && !this.#stream.isIdle) this.#stream.forget();
     }
     const reply = this.#replies.shift();
     if (reply !== undefined) return this.#single(reply.bytes, reply.to, out);
@@ -151,7 +155,7 @@ export class ServerSession {
 
   #mayStream(now: number): boolean {
     if (now < this.#pacer.nextMs) return false;
-    if (this.#isHeldByWindow(now)) {
+    if (!this.#listeners.isHeard(now) || this.#isHeldByWindow(now)) {
       this.#pacer.rest(now);
       return false;
     }
@@ -214,7 +218,7 @@ export class ServerSession {
       blocksSent: this.#stream.blocksSent,
       wireBytes: this.#wireBytes,
       rateBitsPerSecond: Math.round(this.#rate.bytesPerMs * 8000),
-      clients: [...this.#clients.values()].map((client) => client.describe(now)),
+      clients: this.#clients.latest(MOST_SHOWN).map((client) => client.describe(now)),
       packetsBad: this.#packetsBad,
     };
   }

@@ -225,6 +225,16 @@ export class Stream {
     return first.call(this) || second.call(this) ? this.#train.length : 0;
   }
 
+  /** Nobody listens any more: what was asked for is wanted no longer. */
+  forget(): void {
+    for (const entry of this.#ahead.splice(0)) entry.pins--;
+    this.#block = 0;
+    for (const { chunk } of [...this.#repairs.values()]) this.#dropRepair(chunk);
+    this.#zeros.take();
+    this.#mapParts.clear();
+    this.#pending.clear();
+  }
+
   #writeZeros(out: Buffer): number {
     const ranges = this.#zeros.take();
     const { session } = this.#config;
@@ -279,7 +289,12 @@ export class Stream {
       for (const block of repair.blocks) {
         if (!this.#train.hasRoom) break;
         this.#repairs.noteSent(repair, block, this.position);
-        if (block >= entry.blockCount) continue;
+        if (block >= entry.blockCount) {
+          // Whoever asks for it holds a half of another encoding: only the whole chunk helps.
+          this.#dropRepair(repair.chunk);
+          this.#pending.add([{ first: repair.chunk, count: 1 }], this.position, [], true);
+          break;
+        }
         this.position = this.#train.add(Space.image, entry, block, this.position);
       }
       if (repair.blocks.size === 0) this.#dropRepair(repair.chunk);

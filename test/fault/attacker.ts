@@ -119,7 +119,10 @@ async function attack(options: AttackOptions): Promise<AttackResult> {
   await new Promise<void>((resolve) => {
     const send = (): void => {
       const elapsedMs = performance.now() - startedMs;
-      if (elapsedMs >= options.lastsMs) return resolve();
+      if (elapsedMs >= options.lastsMs) {
+        resolve();
+        return;
+      }
       const due = Math.ceil((elapsedMs * options.packetsPerSecond) / 1000 - sent);
       const count = Math.min(batch, mostUnderWay - underWay, due);
       for (let i = 0; i < count; i++) sendOne();

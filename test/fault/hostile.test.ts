@@ -12,7 +12,7 @@ import { faultSeed, Tally } from './tally.js';
 
 const mebibyte = 1 << 20;
 const chunkSizeBytes = 256 * 1024;
-const sizeBytes = 32 * mebibyte;
+const sizeBytes = 24 * mebibyte;
 const clientPort = 40_000;
 /** Both programs take about 150 MiB, most of it Node's and their pools. */
 const mostMemoryBytes = 400 * mebibyte;

@@ -56,30 +56,38 @@ for (const [whose, number] of [
   ["client's", 2],
 ] as const) {
   outageTest(
-    `the ${whose} cable is pulled for two seconds`,
-    2000,
+    `the ${whose} cable is pulled for some time`,
+    1500,
     ({ world }) => world.host(number).setConnected(false),
     ({ world }) => world.host(number).setConnected(true),
   );
   outageTest(
     `the ${whose} interface is taken down and up`,
-    1000,
+    500,
     ({ world }) => setInterfaceUp(world.host(number), false),
     ({ world }) => setInterfaceUp(world.host(number), true),
   );
 }
 
 outageTest(
-  'the client stands still for longer than it would wait for a server',
-  6500,
+  'the client stands still a little longer than it would wait for a server',
+  2500,
+  (_lab, client) => client.kill('SIGSTOP'),
+  (_lab, client) => client.kill('SIGCONT'),
+  ['--give-up', '1'],
+);
+
+outageTest(
+  'the client is suspended, for longer than it would wait for a server',
+  5500,
   (_lab, client) => client.kill('SIGSTOP'),
   (_lab, client) => client.kill('SIGCONT'),
   ['--give-up', '2'],
 );
 
 outageTest(
-  'the server stands still for two seconds',
-  2000,
+  'the server stands still for some time',
+  1500,
   (_lab, _client, pid) => process.kill(pid, 'SIGSTOP'),
   (_lab, _client, pid) => process.kill(pid, 'SIGCONT'),
 );

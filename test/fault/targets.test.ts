@@ -29,39 +29,47 @@ function smallDiskTest(
 
 for (const options of [[], ['--no-sparse']]) {
   const how = options.length > 0 ? 'allocated first' : 'as it is written';
-  smallDiskTest(`a full disk ends the copy, room resumes it (${how})`, 6 * mebibyte, async (lab, disk) => {
-    const tally = new Tally();
-    const image = lab.scratch.randomFile('disk.img', 12 * mebibyte + 5);
-    const copy = join(disk.path, 'copy.img');
-    lab.startServer(['-f', image]);
-    const start = () => startClient(lab.world.host(2), ['-o', copy, ...options]);
-    const client = start();
-    await client.waitStatus(3);
-    assert.match(client.last('error').message, /no space/);
-    assert.equal(lab.scratch.exists(copy), false, 'nothing is claimed');
-    tally.faults += 1;
-    disk.resize(16 * mebibyte);
-    await start().waitStatus(0);
-    tally.compare(copy, image);
-    tally.print(`target full, ${how}`);
-  });
+  smallDiskTest(
+    `a full disk ends the copy, room resumes it (${how})`,
+    6 * mebibyte,
+    async (lab, disk) => {
+      const tally = new Tally();
+      const image = lab.scratch.randomFile('disk.img', 12 * mebibyte + 5);
+      const copy = join(disk.path, 'copy.img');
+      lab.startServer(['-f', image]);
+      const start = () => startClient(lab.world.host(2), ['-o', copy, ...options]);
+      const client = start();
+      await client.waitStatus(3);
+      assert.match(client.last('error').message, /no space/);
+      assert.equal(lab.scratch.exists(copy), false, 'nothing is claimed');
+      tally.faults += 1;
+      disk.resize(16 * mebibyte);
+      await start().waitStatus(0);
+      tally.compare(copy, image);
+      tally.print(`target full, ${how}`);
+    },
+  );
 }
 
-smallDiskTest('a device that cannot keep what it took is no copy', 6 * mebibyte, async (lab, disk) => {
-  const tally = new Tally();
-  const image = lab.scratch.randomFile('disk.img', 12 * mebibyte);
-  // Writes go to the page cache; only the sync tells that there is no room behind the device.
-  const backing = join(disk.path, 'backing');
-  writeFileSync(backing, '');
-  truncateSync(backing, 12 * mebibyte);
-  const device = disk.loopDevice(backing);
-  lab.startServer(['-f', image]);
-  const client = startClient(lab.world.host(2), ['-o', device]);
-  await client.waitStatus(3);
-  assert.equal(client.all('proven').length, 0);
-  tally.faults += 1;
-  tally.print('device that loses writes');
-});
+smallDiskTest(
+  'a device that cannot keep what it took is no copy',
+  6 * mebibyte,
+  async (lab, disk) => {
+    const tally = new Tally();
+    const image = lab.scratch.randomFile('disk.img', 12 * mebibyte);
+    // Writes go to the page cache; only the sync tells that there is no room behind the device.
+    const backing = join(disk.path, 'backing');
+    writeFileSync(backing, '');
+    truncateSync(backing, 12 * mebibyte);
+    const device = disk.loopDevice(backing);
+    lab.startServer(['-f', image]);
+    const client = startClient(lab.world.host(2), ['-o', device]);
+    await client.waitStatus(3);
+    assert.equal(client.all('proven').length, 0);
+    tally.faults += 1;
+    tally.print('device that loses writes');
+  },
+);
 
 labTest('a device that is too small is left as it was', 2, async (lab) => {
   const tally = new Tally();

@@ -21,11 +21,16 @@ function readCommandLine(args: string[]): CommandLine {
   const declared: Record<string, { type: 'boolean' | 'string' }> = {
     seeds: { type: 'string' },
     swarm: { type: 'boolean' },
+    help: { type: 'boolean' },
   };
   for (const name of NAMES) {
     declared[optionName(name)] = { type: typeof CALM[name] === 'boolean' ? 'boolean' : 'string' };
   }
   const { values } = parseArgs({ args, options: declared });
+  if (values.help === true) {
+    process.stdout.write(usage());
+    process.exit(0);
+  }
   const given: Partial<SimOptions> = {};
   for (const name of NAMES) {
     const value = values[optionName(name)];
@@ -36,6 +41,18 @@ function readCommandLine(args: string[]): CommandLine {
   const { seed = Math.floor(Math.random() * 2 ** 32), ...others } = given;
   const runs = readNumber('seeds', values.seeds ?? '1');
   return { seed, given: others, isSwarm: values.swarm === true, runs };
+}
+
+function usage(): string {
+  const lines = NAMES.filter((name) => name !== 'seed').map((name) => {
+    const value = CALM[name];
+    return `  --${optionName(name)}${typeof value === 'boolean' ? '' : ` N (${value})`}`;
+  });
+  return (
+    'npm run sim -- [options]    What each one means: test/sim/options.ts\n' +
+    '  --seed N (random)\n  --seeds N (1): so many runs, with one seed after the other\n' +
+    `  --swarm: the seed decides what is not given\n${lines.join('\n')}\n`
+  );
 }
 
 function readNumber(name: string, text: unknown): number {

@@ -49,6 +49,8 @@ export class SimServer {
   doneCount = 0;
   passes = 0;
   readonly #context: ServerContext;
+  /** What is read from now on is compressed at one of these levels. */
+  levels: readonly number[];
   /** Chunks that the source cannot give, for now. */
   readonly unreadable = new Set<number>();
   #image: SimImage;
@@ -72,6 +74,7 @@ export class SimServer {
   ) {
     this.#image = image;
     this.#context = context;
+    this.levels = context.options.compress ? LEVELS : [0];
   }
 
   get session(): ServerSession | null {
@@ -252,8 +255,8 @@ export class SimServer {
     if (image.isZero(chunk)) return { kind: 'zero' };
     // Blocks of another encoding would not fit those that clients already hold.
     const before = mends ? this.#levels.get(chunk) : undefined;
-    const { random, options } = this.#context;
-    const level = before ?? (options.compress ? random.pick(LEVELS) : 0);
+    const { random } = this.#context;
+    const level = before ?? random.pick(this.levels);
     this.#levels.set(chunk, level);
     const { bytes, encoding, variant } = image.encode(chunk, level);
     bytes.copy(slot);

@@ -163,7 +163,7 @@ export const statuses: Codec<Status> = {
     isIdle: fc.boolean(),
     mapId: mapIds,
     reportIntervalMs: u16,
-    requestWindowMs: u16,
+    requestWindowMs: fc.integer({ min: 0, max: 2000 }),
     sentinels: fc.array(u64, { maxLength: MOST_SENTINELS }),
   }),
   encode: encodeStatus,

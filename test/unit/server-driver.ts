@@ -125,6 +125,7 @@ export class ServerDriver {
   }
 
   report(numbers: Partial<Report>): void {
+    const isDone = numbers.state === ClientState.done;
     this.handle(
       encodeReport({
         session: SESSION,
@@ -133,8 +134,8 @@ export class ServerDriver {
         packetsReceived: 0,
         packetsLost: 0,
         clockUs: (this.now * 1000) >>> 0,
-        missingChunks: 1,
-        provenChunks: 0,
+        missingChunks: isDone ? 0 : 1,
+        provenChunks: isDone ? this.map.geometry.chunkCount : 0,
         receiveBufferBytes: 1_000_000,
         state: ClientState.receiving,
         ...numbers,
