@@ -21,7 +21,7 @@ export interface Offer {
 }
 
 const REQUEST_INTERVAL_MS = 1000;
-const HURRY_INTERVAL_MS = 100;
+const HURRY_INTERVAL_MS = 20;
 /** When the first answer tells of other sessions, theirs are awaited this long. */
 const COLLECT_MS = 400;
 const MOST_OFFERS = 256;

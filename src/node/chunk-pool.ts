@@ -15,6 +15,18 @@ interface Waiting {
   done: (result: ChunkResult) => void;
 }
 
+/**
+ * Starts worker threads, which wait for a pool to take them: starting takes time that can be
+ * spent looking for a server.
+ * @param most workers; by default one core is left to the thread that serves the network
+ */
+export function startWorkers(most = availableParallelism() - 1): Worker[] {
+  return Array.from({ length: Math.max(1, Math.min(MOST_WORKERS, most)) }, () => {
+    // What is typed at the terminal is the main thread's business.
+    return new Worker(new URL('./chunk-worker.js', import.meta.url), { stdin: false });
+  });
+}
+
 export class ChunkPool {
   /** Slots of shared memory, one chunk each. */
   readonly slots: readonly Buffer[];
@@ -27,21 +39,16 @@ export class ChunkPool {
   #isDispatchQueued = false;
   #isClosed = false;
 
-  /** @param most workers; by default one core is left to the thread that serves the network */
-  constructor(slotCount: number, slotBytes: number, most = availableParallelism() - 1) {
+  /** @param workers started for this pool; it ends them */
+  constructor(slotCount: number, slotBytes: number, workers: readonly Worker[] = startWorkers()) {
     const memory = new SharedArrayBuffer(slotCount * slotBytes);
     const bytes = loadNative()?.unshared(memory) ?? Buffer.from(memory);
     this.#slotBytes = slotBytes;
     this.slots = Array.from({ length: slotCount }, (_, slot) =>
       bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes),
     );
-    const count = Math.max(1, Math.min(MOST_WORKERS, most));
-    for (let i = 0; i < count; i++) {
-      const worker = new Worker(new URL('./chunk-worker.js', import.meta.url), {
-        workerData: { memory },
-        // What is typed at the terminal is the main thread's business.
-        stdin: false,
-      });
+    for (const [i, worker] of workers.entries()) {
+      worker.postMessage({ memory });
       worker.on('message', (message) => this.#finished(i, message));
       worker.on('error', (error) => {
         if (!this.#isClosed) throw error;

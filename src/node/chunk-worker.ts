@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { Encoding } from '../protocol/block.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
@@ -14,7 +14,8 @@ import { loadZstd, type Zstd } from './zstd.js';
 const NO_ZSTD =
   'the image comes compressed, and zstd is missing here; install multiclient again, or start multiserver with --compress off';
 const ZEROS = Buffer.alloc(1024 * 1024);
-const shared = Buffer.from((workerData as { memory: SharedArrayBuffer }).memory);
+/** The pool's slots; the first message brings them. */
+let shared: Buffer = Buffer.alloc(0);
 let zstd: Zstd | null = null;
 let encoder: ChunkEncoder | null = null;
 let loading: Promise<void> | null = null;
@@ -124,7 +125,14 @@ async function load(): Promise<void> {
   encoder = zstd === null ? null : new ChunkEncoder(zstd);
 }
 
-parentPort!.on('message', async ({ id, jobs }: { id: number; jobs: ChunkJob[] }) => {
+type Message = { memory: SharedArrayBuffer } | { id: number; jobs: ChunkJob[] };
+
+parentPort!.on('message', async (message: Message) => {
+  if ('memory' in message) {
+    shared = Buffer.from(message.memory);
+    return;
+  }
+  const { id, jobs } = message;
   if (jobs.some(needsZstd)) {
     loading ??= load();
     await loading;

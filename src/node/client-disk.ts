@@ -1,4 +1,5 @@
 /** The target and the workers that write it, look at it, and read it back. */
+import type { Worker } from 'node:worker_threads';
 import type { CheckOrder, CheckOutcome, StoreOrder, StoreOutcome } from '../client/receiver.js';
 import type { Failure } from '../failure.js';
 import type { ChunkResult } from './chunk-jobs.js';
@@ -27,11 +28,12 @@ export class ClientDisk {
   static async open(
     options: TargetOptions,
     chunkSizeBytes: number,
+    workers: readonly Worker[],
     onFailure: (failure: Failure) => void,
   ): Promise<ClientDisk> {
     const slotCount = Math.max(LEAST_SLOTS, Math.ceil(CHUNK_MEMORY_BYTES / chunkSizeBytes));
     const target = await TargetFile.open(options);
-    return new ClientDisk(target, new ChunkPool(slotCount, chunkSizeBytes), onFailure);
+    return new ClientDisk(target, new ChunkPool(slotCount, chunkSizeBytes, workers), onFailure);
   }
 
   get slots(): readonly Buffer[] {

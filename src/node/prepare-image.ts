@@ -5,7 +5,7 @@ import { Failure } from '../failure.js';
 import { BlockMapBuilder } from '../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../image/geometry.js';
 import type { ServerEvent } from '../server/events.js';
-import { ChunkPool } from './chunk-pool.js';
+import { ChunkPool, startWorkers } from './chunk-pool.js';
 import { now } from './clock.js';
 import { extentsOf } from './holes.js';
 import { MapCache } from './map-cache.js';
@@ -53,7 +53,7 @@ async function learnAll(
   signal: AbortSignal,
 ): Promise<void> {
   const { geometry } = builder;
-  const pool = new ChunkPool(1, geometry.chunkSizeBytes, availableParallelism());
+  const pool = new ChunkPool(1, geometry.chunkSizeBytes, startWorkers(availableParallelism()));
   let watch: SourceWatch | undefined;
   const timer = setInterval(() => {
     observe({ type: 'preparing', ratio: builder.knownCount / geometry.chunkCount });

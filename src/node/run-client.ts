@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
+import { startWorkers } from './chunk-pool.js';
 import { ClientDisk } from './client-disk.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
@@ -58,6 +59,8 @@ class Client {
   readonly #stash = new PacketStash();
   #socket: dgram.Socket | null = null;
   #group: GroupReceiver | null = null;
+  /** They start while a server is looked for. */
+  readonly #workers = startWorkers();
   #disk: ClientDisk | null = null;
   #isOpening = false;
   #isFinishing = false;
@@ -236,7 +239,7 @@ class Client {
       this.#endDryRun(options);
       return;
     }
-    ClientDisk.open(options, chunkSize, (failure) => this.#fail(failure))
+    ClientDisk.open(options, chunkSize, this.#workers, (failure) => this.#fail(failure))
       .then(async (disk) => {
         // The run may have ended while the target was opened.
         if (this.#isEnded) {
@@ -369,6 +372,7 @@ class Client {
     this.#group?.close();
     socket?.close();
     await this.#disk?.close();
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 }
 

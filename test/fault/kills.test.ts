@@ -22,7 +22,7 @@ const imageBytes = 16 * (1 << 20) + 4321;
 const serverOptions = ['--rate', '130M'];
 /** From the start of the one who is killed; its own start takes the first part of it. */
 const latestKillMs = 1500;
-const mostKillsOfCopy = 4;
+const mostKillsOfCopy = 6;
 
 const moments = numberFrom('FAULT_MOMENTS', 12);
 const seed = faultSeed();

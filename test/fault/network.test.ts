@@ -30,7 +30,7 @@ function outageTest(
   name: string,
   lastsMs: number,
   begin: (lab: Lab, client: ClientProgram, serverPid: number) => void,
-  end: (lab: Lab, client: ClientProgram, serverPid: number) => void,
+  end: (lab: Lab, client: ClientProgram, serverPid: number) => Promise<void> | void,
   clientOptions: string[] = [],
 ): void {
   labTest(name, 2, async (lab) => {
@@ -43,7 +43,7 @@ function outageTest(
     tally.faults += 1;
     await sleep(lastsMs);
     assert.equal(client.exit, null, 'it waits');
-    end(lab, client, server.pid);
+    await end(lab, client, server.pid);
     await Promise.all([client.waitStatus(0), server.waitStatus(0)]);
     for (const program of [client, server]) tally.take(program);
     tally.compare(lab.copyPath(2), image);
@@ -51,23 +51,29 @@ function outageTest(
   });
 }
 
-for (const [whose, number] of [
-  ["server's", 1],
-  ["client's", 2],
-] as const) {
-  outageTest(
-    `the ${whose} cable is pulled for some time`,
-    1500,
-    ({ world }) => world.host(number).setConnected(false),
-    ({ world }) => world.host(number).setConnected(true),
-  );
-  outageTest(
-    `the ${whose} interface is taken down and up`,
-    500,
-    ({ world }) => setInterfaceUp(world.host(number), false),
-    ({ world }) => setInterfaceUp(world.host(number), true),
-  );
-}
+outageTest(
+  "the server's cable is pulled, then the client's",
+  1200,
+  ({ world }) => world.host(1).setConnected(false),
+  async ({ world }) => {
+    world.host(1).setConnected(true);
+    world.host(2).setConnected(false);
+    await sleep(1200);
+    world.host(2).setConnected(true);
+  },
+);
+
+outageTest(
+  "the server's interface is taken down and up, then the client's",
+  400,
+  ({ world }) => setInterfaceUp(world.host(1), false),
+  async ({ world }) => {
+    setInterfaceUp(world.host(1), true);
+    setInterfaceUp(world.host(2), false);
+    await sleep(400);
+    setInterfaceUp(world.host(2), true);
+  },
+);
 
 outageTest(
   'the client stands still a little longer than it would wait for a server',
@@ -89,7 +95,9 @@ outageTest(
   'the server stands still for some time',
   1500,
   (_lab, _client, pid) => process.kill(pid, 'SIGSTOP'),
-  (_lab, _client, pid) => process.kill(pid, 'SIGCONT'),
+  (_lab, _client, pid) => {
+    process.kill(pid, 'SIGCONT');
+  },
 );
 
 labTest('a server that is gone for good: --give-up, and later the rest', 2, async (lab) => {
