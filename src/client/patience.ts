@@ -5,8 +5,8 @@
 
 /** Packets of an unknown session cause one map request per this time. */
 const FOREIGN_ASK_MS = 200;
-/** Nothing waits longer than a second or so for its turn: after such a gap, all of us slept. */
-const SUSPENDED_MS = 5_000;
+/** Nothing waits longer than a second for its turn: after such a gap, all of us slept. */
+const SUSPENDED_MS = 1_500;
 
 export class Patience {
   readonly #quietMs: number;
