@@ -40,6 +40,7 @@ interface ClientFlags extends SharedFlags {
   resume?: boolean;
   check?: boolean;
   verify?: boolean;
+  discard?: boolean;
   dryRun?: boolean;
   follow?: boolean;
 }
@@ -108,6 +109,7 @@ function clientCommand() {
     ),
     switchOption('--check', 'compare the target with the image and write nothing'),
     switchOption('--verify', 'read the copy back from the disk before it counts as done'),
+    switchOption('--discard', 'on a device, discard zeros where it guarantees that they read so'),
     switchOption('--dry-run', 'say what would be done with the target and write nothing'),
     switchOption('--follow', 'start anew when the server serves another image'),
     switchOption(
@@ -167,6 +169,7 @@ export function parseClientCommandLine(argv: readonly string[]): Parsed<ClientOp
     resume: flags.resume ?? false,
     check: flags.check ?? false,
     verify: flags.verify ?? false,
+    discard: flags.discard ?? false,
     dryRun: flags.dryRun ?? false,
     follow: flags.follow ?? false,
   };

@@ -24,7 +24,14 @@ export type ChunkJob =
       encoding: 0 | 1;
       expected: Uint8Array | null;
     }
-  | { op: 'zeros'; fd: number; offsetBytes: number; lengthBytes: number }
+  | {
+      op: 'zeros';
+      fd: number;
+      offsetBytes: number;
+      lengthBytes: number;
+      /** Rather than writing zeros, give the range back where it reads as zeros then. */
+      mayDiscard: boolean;
+    }
   | {
       /** What does the target hold there? */
       op: 'check';

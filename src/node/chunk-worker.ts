@@ -9,6 +9,7 @@ import { Encoding } from '../protocol/block.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
 import { look } from './chunk-look.js';
+import { loadNative } from './native.js';
 import { loadZstd, type Zstd } from './zstd.js';
 
 const NO_ZSTD =
@@ -45,6 +46,10 @@ function writeFully(fd: number, bytes: Buffer, offsetBytes: number): void {
   for (let done = 0; done < bytes.length; ) {
     done += writeSync(fd, bytes, done, bytes.length - done, offsetBytes + done);
   }
+}
+
+function punchHole({ fd, offsetBytes, lengthBytes }: ChunkJob & { op: 'zeros' }): boolean {
+  return loadNative()?.punchHole(fd, offsetBytes, lengthBytes) ?? false;
 }
 
 function slot(offset: number, length: number): Buffer {
@@ -95,11 +100,13 @@ function run(job: ChunkJob): ChunkResult {
     case 'check':
       return { kind: 'found', digest: look(job) };
     case 'zeros': {
+      const stored = { kind: 'stored', digest: new Uint8Array(0) } as const;
+      if (job.mayDiscard && punchHole(job)) return stored;
       const end = job.offsetBytes + job.lengthBytes;
       for (let at = job.offsetBytes; at < end; at += ZEROS.length) {
         writeFully(job.fd, ZEROS.subarray(0, Math.min(ZEROS.length, end - at)), at);
       }
-      return { kind: 'stored', digest: new Uint8Array(0) };
+      return stored;
     }
   }
 }

@@ -19,6 +19,7 @@ export class ClientDisk {
   private constructor(
     readonly target: TargetFile,
     private readonly pool: ChunkPool,
+    private readonly mayDiscard: boolean,
     private readonly onFailure: (failure: Failure) => void,
   ) {
     this.#readFd = target.fd;
@@ -29,11 +30,15 @@ export class ClientDisk {
     options: TargetOptions,
     chunkSizeBytes: number,
     workers: readonly Worker[],
+    discard: boolean,
     onFailure: (failure: Failure) => void,
   ): Promise<ClientDisk> {
     const slotCount = Math.max(LEAST_SLOTS, Math.ceil(CHUNK_MEMORY_BYTES / chunkSizeBytes));
     const target = await TargetFile.open(options);
-    return new ClientDisk(target, new ChunkPool(slotCount, chunkSizeBytes, workers), onFailure);
+    const pool = new ChunkPool(slotCount, chunkSizeBytes, workers);
+    // A file keeps its holes unless it is to be allocated; a device has to be asked for.
+    const mayDiscard = target.plan.kind === 'file' ? options.sparse : discard;
+    return new ClientDisk(target, pool, mayDiscard, onFailure);
   }
 
   get slots(): readonly Buffer[] {
@@ -45,7 +50,7 @@ export class ClientDisk {
     const { fd } = this.target;
     const job =
       order.kind === 'zeros'
-        ? ({ op: 'zeros', fd, offsetBytes, lengthBytes } as const)
+        ? ({ op: 'zeros', fd, offsetBytes, lengthBytes, mayDiscard: this.mayDiscard } as const)
         : ({
             op: 'store',
             fd,

@@ -24,6 +24,11 @@ export interface Native {
   unshared(memory: SharedArrayBuffer): Buffer;
   /** Reserves space for a whole file. @returns 0, or the system's error number */
   allocate(fd: number, lengthBytes: number): number;
+  /**
+   * Gives a range back to the file system or the device, where that is known to read as zeros
+   * afterwards. @returns false where it is not
+   */
+  punchHole(fd: number, offsetBytes: number, lengthBytes: number): boolean;
   /** First data of a file at or after an offset; -1 when there is none, null when unknown. */
   seekData(fd: number, offsetBytes: number): number | null;
   /** First hole of a file at or after an offset; its end counts as one. Null when unknown. */
@@ -40,6 +45,9 @@ export interface Native {
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const ENXIO = 6;
+
+/** FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE, see fallocate(2). */
+const PUNCH_HOLE_KEEP_SIZE = 3;
 
 let loaded: Native | null | undefined;
 
@@ -72,12 +80,15 @@ function load(): Native | null {
       'int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)',
     );
     const lseek = libc.func('int64_t lseek(int fd, int64_t offset, int whence)');
+    const fallocate = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
     const posixFallocate = libc.func('int posix_fallocate(int fd, int64_t offset, int64_t length)');
     return {
       socket: libc.func('int socket(int domain, int type, int protocol)'),
       bind: libc.func('int bind(int fd, const uint8_t *address, uint32_t length)'),
       close: libc.func('int close(int fd)'),
       allocate: (fd, lengthBytes) => posixFallocate(fd, 0, lengthBytes),
+      punchHole: (fd, offsetBytes, lengthBytes) =>
+        fallocate(fd, PUNCH_HOLE_KEEP_SIZE, offsetBytes, lengthBytes) === 0,
       lock(fd, isExclusive) {
         const EWOULDBLOCK = 11;
         const LOCK_NB = 4;

@@ -59,6 +59,8 @@ export interface ClientOptions extends NetworkOptions {
   check: boolean;
   /** Read the copy back from the disk before it counts as done. */
   verify: boolean;
+  /** On devices, discard zeros where the device guarantees that they read as such. */
+  discard: boolean;
   /** Say what would be done; write nothing. */
   dryRun: boolean;
   /** Start anew when the server serves another image. */

@@ -232,14 +232,14 @@ class Client {
   #begin(): void {
     this.#isOpening = true;
     const { imageSize, chunkSize, name } = this.#session.description!;
-    const { output, sparse, force, resume, check, verify } = this.#options;
+    const { output, sparse, force, resume, check, verify, discard } = this.#options;
     const wanted = { output, imageName: name, sizeBytes: imageSize };
     const options = { ...wanted, sparse, force, resume, check };
     if (this.#options.dryRun) {
       this.#endDryRun(options);
       return;
     }
-    ClientDisk.open(options, chunkSize, this.#workers, (failure) => this.#fail(failure))
+    ClientDisk.open(options, chunkSize, this.#workers, discard, (failure) => this.#fail(failure))
       .then(async (disk) => {
         // The run may have ended while the target was opened.
         if (this.#isEnded) {

@@ -50,6 +50,7 @@ test('a client without options does what the original did', () => {
     resume: false,
     check: false,
     verify: false,
+    discard: false,
     dryRun: false,
     follow: false,
   });
@@ -83,6 +84,7 @@ test('every option of a client arrives, by its short and its long name', () => {
     resume: true,
     check: false,
     verify: true,
+    discard: false,
     dryRun: true,
     follow: true,
   };
