@@ -1,7 +1,7 @@
 /** What is said at the end of a run that wrote nothing. */
 import type { ClientProgress } from '../client/events.js';
 import { Failure } from '../failure.js';
-import type { TargetPlan } from './target-plan.js';
+import type { TargetPlan } from './target/target-plan.js';
 
 /** What would be done with a target that can take the image. */
 export function dryRunText({ path, holdsEarlierData }: TargetPlan, sizeBytes: number): string {

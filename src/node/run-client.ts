@@ -5,18 +5,18 @@ import { hostname } from 'node:os';
 import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
-import { startWorkers } from './chunk-pool.js';
-import { ClientDisk } from './client-disk.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
-import { type GroupReceiver, openGroupReceiver } from './group-receiver.js';
-import { blockSizeFor, type ChosenInterface, chooseInterface } from './network-interface.js';
+import { type GroupReceiver, openGroupReceiver } from './net/group-receiver.js';
+import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
+import { openRequestSocket } from './net/request-socket.js';
+import { PacketStash } from './net/stash.js';
 import type { ClientOptions } from './options.js';
-import { openRequestSocket } from './request-socket.js';
-import { PacketStash } from './stash.js';
-import type { TargetOptions } from './target.js';
-import { planTarget, type TargetPlan } from './target-plan.js';
+import { ClientDisk } from './target/client-disk.js';
+import type { TargetOptions } from './target/target.js';
+import { planTarget, type TargetPlan } from './target/target-plan.js';
+import { startWorkers } from './workers/chunk-pool.js';
 
 const debug = debugLog('multiclient:run');
 

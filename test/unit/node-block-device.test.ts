@@ -8,7 +8,7 @@ import {
   deviceNumber,
   loopsOn,
   type SystemFiles,
-} from '../../src/node/block-device.js';
+} from '../../src/node/target/block-device.js';
 
 /** A system with disk sda (8:0), its partition sda1 (8:1), and disk sdb (8:16). */
 function systemWith(t: TestContext, files: Record<string, string>): SystemFiles {

@@ -4,8 +4,8 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ChunkJob, ChunkResult } from '../../src/node/chunk-jobs.js';
-import { ChunkPool } from '../../src/node/chunk-pool.js';
+import type { ChunkJob, ChunkResult } from '../../src/node/workers/chunk-jobs.js';
+import { ChunkPool } from '../../src/node/workers/chunk-pool.js';
 
 const CHUNK_BYTES = 65_536;
 const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();

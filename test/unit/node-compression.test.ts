@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { ChunkEncoder, variantOf } from '../../src/node/chunk-encoder.js';
-import type { ChunkResult } from '../../src/node/chunk-jobs.js';
-import { Compression } from '../../src/node/compression.js';
-import { loadZstd } from '../../src/node/zstd.js';
+import { ChunkEncoder, variantOf } from '../../src/node/workers/chunk-encoder.js';
+import type { ChunkResult } from '../../src/node/workers/chunk-jobs.js';
+import { Compression } from '../../src/node/workers/compression.js';
+import { loadZstd } from '../../src/node/workers/zstd.js';
 
 const zstd = (await loadZstd())!;
 const CHUNK_BYTES = 262_144;

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
-import { type ExtentFinder, extentsOf, HoleSearch } from '../../src/node/holes.js';
+import { type ExtentFinder, extentsOf, HoleSearch } from '../../src/node/source/holes.js';
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 

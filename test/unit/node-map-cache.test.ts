@@ -18,7 +18,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
-import { MapCache } from '../../src/node/map-cache.js';
+import { MapCache } from '../../src/node/source/map-cache.js';
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 const CHUNK_BYTES = 4096;

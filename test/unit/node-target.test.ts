@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Failure } from '../../src/failure.js';
-import { TargetFile, type TargetOptions } from '../../src/node/target.js';
-import { planTarget } from '../../src/node/target-plan.js';
+import { TargetFile, type TargetOptions } from '../../src/node/target/target.js';
+import { planTarget } from '../../src/node/target/target-plan.js';
 
 const SIZE = 10_000;
 

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Failure } from '../../src/failure.js';
-import { packingOf, type Unpacked, unpack } from '../../src/node/unpack.js';
+import { packingOf, type Unpacked, unpack } from '../../src/node/source/unpack.js';
 
 const never = new AbortController().signal;
 const quiet = () => {};

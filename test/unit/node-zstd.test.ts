@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { loadZstd, type Zstd, type ZstdKind } from '../../src/node/zstd.js';
-import { claimsLength } from '../../src/node/zstd-frame.js';
+import { loadZstd, type Zstd, type ZstdKind } from '../../src/node/workers/zstd.js';
+import { claimsLength } from '../../src/node/workers/zstd-frame.js';
 
 const kinds: ZstdKind[] = ['node', 'library', 'wasm'];
 const available: Zstd[] = [];

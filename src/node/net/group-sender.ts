@@ -4,7 +4,7 @@
  */
 import type dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import { loadNative } from './native.js';
+import { loadNative } from '../native.js';
 import type { ChosenInterface } from './network-interface.js';
 import {
   createUdpSocket,

@@ -2,7 +2,7 @@
  * Chunks that the source could not give: who must be told, and when to try again. Reading a bad
  * sector can take a disk seconds, so nobody's asking makes it try often.
  */
-import type { Geometry } from '../image/geometry.js';
+import type { Geometry } from '../../image/geometry.js';
 
 const RETRY_MS = 5_000;
 /** Notices go out in batches: neighbouring chunks share one. */

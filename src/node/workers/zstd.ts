@@ -4,7 +4,7 @@
  * format and read each other's frames.
  */
 import * as zlib from 'node:zlib';
-import { debugLog } from './debug-log.js';
+import { debugLog } from '../debug-log.js';
 import { claimsLength } from './zstd-frame.js';
 import { openZstdLibrary } from './zstd-library.js';
 

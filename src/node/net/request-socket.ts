@@ -1,10 +1,10 @@
 /** The client's socket of requests and their answers. */
 import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import { Failure } from '../failure.js';
-import { debugLog } from './debug-log.js';
+import { Failure } from '../../failure.js';
+import { debugLog } from '../debug-log.js';
+import type { ClientOptions } from '../options.js';
 import type { ChosenInterface } from './network-interface.js';
-import type { ClientOptions } from './options.js';
 
 const debug = debugLog('multiclient:requests');
 

@@ -1,6 +1,6 @@
 /** Opens what is to be served: as it is, or as what it contains when it is stored compressed. */
-import { Failure } from '../failure.js';
-import type { ServerEvent } from '../server/events.js';
+import { Failure } from '../../failure.js';
+import type { ServerEvent } from '../../server/events.js';
 import { openSource, type Source } from './source.js';
 import { packingOf, unpack } from './unpack.js';
 

@@ -11,8 +11,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import * as zlib from 'node:zlib';
-import { Failure } from '../failure.js';
-import { now } from './clock.js';
+import { Failure } from '../../failure.js';
+import { now } from '../clock.js';
 import { SparseWriter } from './sparse-writer.js';
 
 export interface Packing {

@@ -1,8 +1,8 @@
 /** Prepares the block map in the background, while serving has begun already. */
-import type { BlockMapBuilder } from '../image/block-map.js';
-import type { ChunkResult } from './chunk-jobs.js';
-import type { ChunkPool } from './chunk-pool.js';
-import { now } from './clock.js';
+import type { BlockMapBuilder } from '../../image/block-map.js';
+import { now } from '../clock.js';
+import type { ChunkResult } from '../workers/chunk-jobs.js';
+import type { ChunkPool } from '../workers/chunk-pool.js';
 import { type ExtentFinder, HoleSearch } from './holes.js';
 
 export interface PreparationEvents {

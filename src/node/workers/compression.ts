@@ -1,6 +1,6 @@
 /** Decides for each chunk how it is compressed, and tells what was decided. */
-import { Encoding } from '../protocol/block.js';
-import type { CompressionEvent } from '../server/events.js';
+import { Encoding } from '../../protocol/block.js';
+import type { CompressionEvent } from '../../server/events.js';
 import { AutoLevel } from './auto-level.js';
 import type { ChunkResult } from './chunk-jobs.js';
 import type { ZstdKind } from './zstd.js';

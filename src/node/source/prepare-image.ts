@@ -1,12 +1,12 @@
 /** `multiserver --prepare`: makes the block map ahead of time, on all cores, and serves nobody. */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { Failure } from '../failure.js';
-import { BlockMapBuilder } from '../image/block-map.js';
-import { chunkSizeFor, Geometry } from '../image/geometry.js';
-import type { ServerEvent } from '../server/events.js';
-import { ChunkPool, startWorkers } from './chunk-pool.js';
-import { now } from './clock.js';
+import { Failure } from '../../failure.js';
+import { BlockMapBuilder } from '../../image/block-map.js';
+import { chunkSizeFor, Geometry } from '../../image/geometry.js';
+import type { ServerEvent } from '../../server/events.js';
+import { now } from '../clock.js';
+import { ChunkPool, startWorkers } from '../workers/chunk-pool.js';
 import { extentsOf } from './holes.js';
 import { MapCache } from './map-cache.js';
 import { Preparation } from './prepare.js';

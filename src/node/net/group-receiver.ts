@@ -4,9 +4,9 @@
  * What comes is the same: packets back to back in a buffer.
  */
 import { isIPv6 } from 'node:net';
+import { loadNative, type Native } from '../native.js';
 import { BatchReader } from './batch-reader.js';
 import type { GroupOptions } from './group-sender.js';
-import { loadNative, type Native } from './native.js';
 import {
   createUdpSocket,
   growNativeReceiveBuffer,

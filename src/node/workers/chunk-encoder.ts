@@ -1,5 +1,5 @@
 /** How a chunk travels: compressed where that saves something, as it is elsewhere. */
-import { Encoding, type EncodingId } from '../protocol/block.js';
+import { Encoding, type EncodingId } from '../../protocol/block.js';
 import type { Zstd } from './zstd.js';
 
 export interface Encoded {

@@ -8,8 +8,8 @@
  */
 import { type BigIntStats, fstatSync, readFileSync, statSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
-import { BlockMap, type Digest } from '../image/block-map.js';
-import type { Geometry } from '../image/geometry.js';
+import { BlockMap, type Digest } from '../../image/block-map.js';
+import type { Geometry } from '../../image/geometry.js';
 
 const MAGIC = Buffer.from('MCBMKEP1', 'latin1');
 const KEY_BYTES = MAGIC.length + 36;

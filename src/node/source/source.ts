@@ -1,8 +1,8 @@
 /** The image on the serving host: a file or a block device, opened for reading. */
 import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { Failure } from '../failure.js';
-import { loadNative } from './native.js';
+import { Failure } from '../../failure.js';
+import { loadNative } from '../native.js';
 
 export interface Source {
   fd: number;

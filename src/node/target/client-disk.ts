@@ -1,9 +1,9 @@
 /** The target and the workers that write it, look at it, and read it back. */
 import type { Worker } from 'node:worker_threads';
-import type { CheckOrder, CheckOutcome, StoreOrder, StoreOutcome } from '../client/receiver.js';
-import type { Failure } from '../failure.js';
-import type { ChunkResult } from './chunk-jobs.js';
-import { ChunkPool } from './chunk-pool.js';
+import type { CheckOrder, CheckOutcome, StoreOrder, StoreOutcome } from '../../client/receiver.js';
+import type { Failure } from '../../failure.js';
+import type { ChunkResult } from '../workers/chunk-jobs.js';
+import { ChunkPool } from '../workers/chunk-pool.js';
 import { TargetFile, type TargetOptions, targetFailure } from './target.js';
 
 const CHUNK_MEMORY_BYTES = 32 * 1024 * 1024;

@@ -2,8 +2,9 @@
  * Reads many datagrams with one system call (`recvmmsg`) into memory that is allocated once.
  * The kernel's structures are laid out by hand, for 64-bit little-endian Linux.
  */
+
+import type { Native } from '../native.js';
 import type { PacketsHandler } from './group-receiver.js';
-import type { Native } from './native.js';
 
 /** Datagrams to a call: single packets, and trains, of which a few fill the processor's cache. */
 const BATCH = 64;

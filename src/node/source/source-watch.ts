@@ -3,7 +3,7 @@
  * modification tell; of a device only its chunks can, when they read differently.
  */
 import { type BigIntStats, fstatSync } from 'node:fs';
-import { Failure } from '../failure.js';
+import { Failure } from '../../failure.js';
 
 const INTERVAL_MS = 1_000;
 

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { Failure } from '../failure.js';
-import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
-import { LARGEST_PACKET_BYTES } from '../protocol/packet.js';
+import { Failure } from '../../failure.js';
+import { BLOCK_HEADER_BYTES } from '../../protocol/block.js';
+import { LARGEST_PACKET_BYTES } from '../../protocol/packet.js';
 
 export interface ChosenInterface {
   /** For messages: its name, or 'default'. */

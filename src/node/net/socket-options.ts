@@ -2,7 +2,7 @@
 import dgram from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import type { Native } from './native.js';
+import type { Native } from '../native.js';
 import type { ChosenInterface } from './network-interface.js';
 import { portTaken } from './udp-binding.js';
 

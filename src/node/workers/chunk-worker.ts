@@ -5,11 +5,11 @@
 import { createHash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { Encoding } from '../protocol/block.js';
+import { Encoding } from '../../protocol/block.js';
+import { loadNative } from '../native.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
 import { look } from './chunk-look.js';
-import { loadNative } from './native.js';
 import { loadZstd, type Zstd } from './zstd.js';
 
 const NO_ZSTD =

@@ -1,5 +1,5 @@
 /** What the system says of a target, as a sentence that says what to do. */
-import { Failure } from '../failure.js';
+import { Failure } from '../../failure.js';
 
 const REASONS: Record<string, string> = {
   ENOSPC: 'no space is left; free some or choose another disk',

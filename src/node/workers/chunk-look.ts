@@ -1,8 +1,8 @@
 /** A worker's look at what a target holds: its digest, or that it is nothing but zeros. */
 import { createHash, type Hash } from 'node:crypto';
 import { fstatSync, readSync } from 'node:fs';
+import { loadNative } from '../native.js';
 import type { ChunkJob } from './chunk-jobs.js';
-import { loadNative } from './native.js';
 
 const PIECE_BYTES = 1024 * 1024;
 /** What reads that pass the cache by must be aligned to: the largest sector in use. */

@@ -1,6 +1,6 @@
 /** Finds the holes of a sparse file without reading them: a terabyte of nothing in moments. */
-import type { BlockMapBuilder } from '../image/block-map.js';
-import { loadNative } from './native.js';
+import type { BlockMapBuilder } from '../../image/block-map.js';
+import { loadNative } from '../native.js';
 
 /** A slice of the search: the network must not wait for it. */
 const SLICE_MS = 5;

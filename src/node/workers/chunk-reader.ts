@@ -1,10 +1,10 @@
 /** Reads chunks for the network: submits the jobs, and lets each outcome teach the compression. */
-import { Bitmap } from '../image/bitmap.js';
-import type { BlockMapBuilder } from '../image/block-map.js';
-import type { ReadOrder } from '../server/orders.js';
+import { Bitmap } from '../../image/bitmap.js';
+import type { BlockMapBuilder } from '../../image/block-map.js';
+import type { ReadOrder } from '../../server/orders.js';
+import { now } from '../clock.js';
 import type { ChunkResult } from './chunk-jobs.js';
 import type { ChunkPool } from './chunk-pool.js';
-import { now } from './clock.js';
 import type { Compression } from './compression.js';
 
 /** So many chunks of the pass underway at once, and the network must be waiting for them. */

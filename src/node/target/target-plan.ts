@@ -4,9 +4,9 @@
  */
 import { type BigIntStats, closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { Failure } from '../failure.js';
+import { Failure } from '../../failure.js';
+import { loadNative } from '../native.js';
 import { BlockDevice, type DeviceUse, deviceNumber, loopsOn } from './block-device.js';
-import { loadNative } from './native.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
 

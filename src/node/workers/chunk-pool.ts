@@ -1,8 +1,8 @@
 /** A few chunk workers and their queues: urgent jobs first, then those that can wait. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { loadNative } from '../native.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
-import { loadNative } from './native.js';
 
 /** Jobs that pass in one message: waking a thread costs more than handing over a job. */
 const JOBS_PER_MESSAGE = 8;

@@ -1,6 +1,6 @@
 /** Binding sockets, and saying in a sentence what went wrong. */
 import type dgram from 'node:dgram';
-import { Failure } from '../failure.js';
+import { Failure } from '../../failure.js';
 import type { ChosenInterface } from './network-interface.js';
 
 /** @throws Failure when the port is taken */
