@@ -1,5 +1,6 @@
 /** Runs a client: sockets, disk, threads and clock around the receiving machine. */
-import { createHash, randomBytes } from 'node:crypto';
+
+import { randomBytes } from 'node:crypto';
 import type dgram from 'node:dgram';
 import { hostname } from 'node:os';
 import type { ClientEvent } from '../client/events.js';
@@ -13,6 +14,7 @@ import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/netwo
 import { openRequestSocket } from './net/request-socket.js';
 import { PacketStash } from './net/stash.js';
 import type { ClientOptions } from './options.js';
+import { sha256 } from './sha256.js';
 import { ClientDisk } from './target/client-disk.js';
 import type { TargetOptions } from './target/target.js';
 import { planTarget, type TargetPlan } from './target/target-plan.js';
@@ -88,7 +90,7 @@ class Client {
         port: options.port,
         timeoutMs: options.timeoutMs,
         giveUpMs: options.giveUpMs ?? Number.POSITIVE_INFINITY,
-        digest: (bytes) => createHash('sha256').update(bytes).digest(),
+        digest: sha256,
         random: Math.random,
       },
       now(),

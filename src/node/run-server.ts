@@ -1,5 +1,6 @@
 /** Runs a server: sockets, disk, threads and clock around the sending machine. */
-import { createHash, randomBytes } from 'node:crypto';
+
+import { randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
 import { closeSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
@@ -16,6 +17,7 @@ import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
 import type { ServerOptions } from './options.js';
+import { sha256 } from './sha256.js';
 import { extentsOf } from './source/holes.js';
 import { MapCache } from './source/map-cache.js';
 import { openImage } from './source/open-image.js';
@@ -105,12 +107,11 @@ class Server {
     this.#chosen = chosen;
     this.#blockSize = blockSizeFor(options.mtu, chosen, options.group);
     const geometry = new Geometry(source.sizeBytes, chunkSizeFor(source.sizeBytes));
-    const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
     this.#cache = options.cache ? MapCache.of(source.path, source.fd, geometry) : null;
-    const kept = this.#cache?.load(geometry, digest) ?? null;
+    const kept = this.#cache?.load(geometry, sha256) ?? null;
     this.#isFromCache = kept !== null;
     this.#map =
-      kept === null ? new BlockMapBuilder(geometry, digest) : BlockMapBuilder.of(kept, digest);
+      kept === null ? new BlockMapBuilder(geometry, sha256) : BlockMapBuilder.of(kept, sha256);
     this.#watch = new SourceWatch(source.path, source.fd, (failure) =>
       this.#sourceChanged(failure),
     );

@@ -201,11 +201,6 @@ export class ServerSession {
     return this.#clients.doneCount();
   }
 
-  /** Datagrams that were not ours, malformed, or beyond a client's allowance. */
-  countBad(): void {
-    this.#packetsBad++;
-  }
-
   progress(now: number): ServerProgress {
     const { map } = this.#config;
     return {

@@ -1,11 +1,12 @@
 /** `multiserver --prepare`: makes the block map ahead of time, on all cores, and serves nobody. */
-import { createHash } from 'node:crypto';
+
 import { availableParallelism } from 'node:os';
 import { Failure } from '../../failure.js';
 import { BlockMapBuilder } from '../../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../../image/geometry.js';
 import type { ServerEvent } from '../../server/events.js';
 import { now } from '../clock.js';
+import { sha256 } from '../sha256.js';
 import { ChunkPool, startWorkers } from '../workers/chunk-pool.js';
 import { extentsOf } from './holes.js';
 import { MapCache } from './map-cache.js';
@@ -27,14 +28,13 @@ export async function prepareImage(
     const text = `no block map can be kept of ${source.path}: it is not a plain file; serve it as it is`;
     throw new Failure('source', 'NOT_CACHED', text);
   }
-  const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
-  const known = cache.load(geometry, digest);
+  const known = cache.load(geometry, sha256);
   if (known !== null) {
     const elapsedMs = now() - startedMs;
     observe({ type: 'prepared', mapId: known.id.toString('hex'), elapsedMs, fromCache: true });
     return;
   }
-  const builder = new BlockMapBuilder(geometry, digest);
+  const builder = new BlockMapBuilder(geometry, sha256);
   await learnAll(source, builder, observe, signal);
   const map = builder.finish();
   const trouble = await cache.save(map);

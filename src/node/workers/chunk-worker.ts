@@ -2,11 +2,12 @@
  * A worker thread: reads, hashes and writes chunks, so that the thread that serves the network
  * never waits for the disk or a digest. Chunk memory is shared; only small messages pass.
  */
-import { createHash } from 'node:crypto';
+
 import { readSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { Encoding } from '../../protocol/block.js';
 import { loadNative } from '../native.js';
+import { sha256 } from '../sha256.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
 import { look } from './chunk-look.js';
@@ -30,8 +31,6 @@ function isZero(bytes: Buffer): boolean {
   }
   return true;
 }
-
-const digestOf = (bytes: Buffer): Uint8Array => createHash('sha256').update(bytes).digest();
 
 /** Reads exactly `bytes.length` bytes. @throws when the file is shorter */
 function readFully(fd: number, bytes: Buffer, offsetBytes: number): void {
@@ -65,7 +64,7 @@ function read(job: ChunkJob & { op: 'read' }): ChunkResult {
   const bytes = slot(job.memoryOffset, job.lengthBytes);
   readFully(job.fd, bytes, job.offsetBytes);
   if (isZero(bytes)) return { kind: 'zero' };
-  const digest = job.wantsDigest ? digestOf(bytes) : null;
+  const digest = job.wantsDigest ? sha256(bytes) : null;
   if (job.level === 0 || encoder === null) {
     const encodedLength = bytes.length;
     const encoding = Encoding.raw;
@@ -83,7 +82,7 @@ function store(job: ChunkJob & { op: 'store' }): ChunkResult {
     bytes = scratchOf(job.lengthBytes);
     if (!zstd.decompress(encoded, bytes)) return { kind: 'refused' };
   }
-  const digest = digestOf(bytes);
+  const digest = sha256(bytes);
   if (job.expected !== null && Buffer.compare(digest, job.expected) !== 0) {
     return { kind: 'refused' };
   }
