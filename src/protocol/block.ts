@@ -2,7 +2,7 @@
  * Block packets: the only packets of which there are many. They are written into and read out
  * of larger buffers at an offset, field by field, so that nothing is allocated per packet.
  */
-import { HEADER_BYTES, PacketType, writeHeader } from './packet.js';
+import { HEADER_BYTES, highHalf, lowHalf, PacketType, writeHeaderOfHalves } from './packet.js';
 
 /** Header of a block packet, the common 16 bytes included. */
 export const BLOCK_HEADER_BYTES = HEADER_BYTES + 12;
@@ -29,8 +29,8 @@ export type EncodingId = (typeof Encoding)[keyof typeof Encoding];
 /** Largest encoded chunk that the 24-bit length field can name. */
 export const LARGEST_ENCODED_BYTES = 0xffffff;
 
-export interface BlockHeader {
-  session: bigint;
+/** What a block packet's header says besides its session. */
+export interface BlockFields {
   chunk: number;
   block: number;
   /** Count of packets sent to the group before this one, modulo 2^32. */
@@ -42,18 +42,37 @@ export interface BlockHeader {
   variant: number;
 }
 
-/**
- * Writes a block packet's header; the payload of `payloadBytes` bytes follows it.
- * Space and encoding share the byte after the 24-bit length with the variant:
- * two bits, two bits, four bits.
- */
+export interface BlockHeader extends BlockFields {
+  session: bigint;
+}
+
+/** Writes a block packet's header; see `writeBlockHeaderOfHalves`. */
 export function writeBlockHeader(
   bytes: Buffer,
   offset: number,
   header: BlockHeader,
   payloadBytes: number,
 ): void {
-  writeHeader(bytes, offset, PacketType.block, BLOCK_HEADER_BYTES + payloadBytes, header.session);
+  const { session } = header;
+  const [high, low] = [highHalf(session), lowHalf(session)];
+  writeBlockHeaderOfHalves(bytes, offset, high, low, header, payloadBytes);
+}
+
+/**
+ * Writes a block packet's header; the payload of `payloadBytes` bytes follows it.
+ * Space and encoding share the byte after the 24-bit length with the variant:
+ * two bits, two bits, four bits.
+ */
+export function writeBlockHeaderOfHalves(
+  bytes: Buffer,
+  offset: number,
+  sessionHigh: number,
+  sessionLow: number,
+  header: BlockFields,
+  payloadBytes: number,
+): void {
+  const length = BLOCK_HEADER_BYTES + payloadBytes;
+  writeHeaderOfHalves(bytes, offset, PacketType.block, length, sessionHigh, sessionLow);
   bytes.writeUInt16BE(header.block, offset + 6);
   bytes.writeUInt32BE(header.chunk, offset + 16);
   bytes.writeUInt32BE(header.position, offset + 20);

@@ -72,10 +72,26 @@ export function writeHeader(
   length: number,
   session: bigint,
 ): void {
+  writeHeaderOfHalves(bytes, offset, type, length, highHalf(session), lowHalf(session));
+}
+
+/** As above, for packets of which there are many: arithmetic on a BigInt allocates. */
+export function writeHeaderOfHalves(
+  bytes: Buffer,
+  offset: number,
+  type: number,
+  length: number,
+  high: number,
+  low: number,
+): void {
   bytes.writeUInt16BE(MAGIC, offset);
   bytes[offset + OFFSET_VERSION] = VERSION;
   bytes[offset + OFFSET_TYPE] = type;
   bytes.writeUInt16BE(length, offset + OFFSET_LENGTH);
   bytes.writeUInt16BE(0, offset + 6);
-  bytes.writeBigUInt64BE(session, offset + OFFSET_SESSION);
+  bytes.writeUInt32BE(high, offset + OFFSET_SESSION);
+  bytes.writeUInt32BE(low, offset + OFFSET_SESSION + 4);
 }
+
+export const highHalf = (session: bigint): number => Number(session >> 32n);
+export const lowHalf = (session: bigint): number => Number(session & 0xffffffffn);

@@ -2,8 +2,9 @@
  * Packs block packets back to back into one buffer: a train that crosses into the kernel in one
  * call. All packets of a train have the same length but the last, which may be shorter.
  */
-import type { SpaceId } from '../protocol/block.js';
-import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeader } from '../protocol/block.js';
+import type { BlockFields } from '../protocol/block.js';
+import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeaderOfHalves } from '../protocol/block.js';
+import { highHalf, lowHalf } from '../protocol/packet.js';
 import { advancePosition } from '../protocol/position.js';
 
 /** A chunk (or map page) as a source of blocks. */
@@ -25,19 +26,22 @@ export class Train {
   #mostBytes = 0;
   readonly #packetBytes: number;
   readonly #blockSize: number;
-  readonly #header;
+  readonly #sessionHigh: number;
+  readonly #sessionLow: number;
+  readonly #fields: BlockFields;
 
   constructor(session: bigint, blockSize: number) {
     this.#blockSize = blockSize;
     this.#packetBytes = BLOCK_HEADER_BYTES + blockSize;
-    this.#header = {
-      session,
+    this.#sessionHigh = highHalf(session);
+    this.#sessionLow = lowHalf(session);
+    this.#fields = {
       chunk: 0,
       block: 0,
       position: 0,
       encodedLength: 0,
-      space: 0 as SpaceId,
-      encoding: 0 as 0 | 1,
+      space: 0,
+      encoding: 0,
       variant: 0,
     };
   }
@@ -57,17 +61,24 @@ export class Train {
   }
 
   /** Adds one block. @param position its send position. @returns the position after it */
-  add(space: SpaceId, source: BlockSource, block: number, position: number): number {
+  add(space: BlockFields['space'], source: BlockSource, block: number, position: number): number {
     const payloadBytes = blockLengthOf(source.encodedLength, this.#blockSize, block);
-    const header = this.#header;
-    header.chunk = source.chunk;
-    header.block = block;
-    header.position = position;
-    header.encodedLength = source.encodedLength;
-    header.space = space;
-    header.encoding = source.encoding;
-    header.variant = source.variant;
-    writeBlockHeader(this.#out, this.length, header, payloadBytes);
+    const fields = this.#fields;
+    fields.chunk = source.chunk;
+    fields.block = block;
+    fields.position = position;
+    fields.encodedLength = source.encodedLength;
+    fields.space = space;
+    fields.encoding = source.encoding;
+    fields.variant = source.variant;
+    writeBlockHeaderOfHalves(
+      this.#out,
+      this.length,
+      this.#sessionHigh,
+      this.#sessionLow,
+      fields,
+      payloadBytes,
+    );
     const from = block * this.#blockSize;
     source.bytes.copy(this.#out, this.length + BLOCK_HEADER_BYTES, from, from + payloadBytes);
     this.length += BLOCK_HEADER_BYTES + payloadBytes;
