@@ -185,6 +185,8 @@ export class Client {
 
 export class ClientTable {
   readonly #clients = new Map<bigint, Client>();
+  /** Clients that had not reported when last looked at, in the order in which they joined. */
+  readonly #strangers = new Set<Client>();
 
   get size(): number {
     return this.#clients.size;
@@ -194,16 +196,36 @@ export class ClientTable {
     return this.#clients.get(id);
   }
 
-  /** Adds a client; null when the table is full of clients heard of lately. */
+  /**
+   * Adds a client; null when the table is full of clients heard of lately. Who only asked what
+   * there is makes room for the next: a flood of invented clients locks nobody out.
+   */
   add(client: Client, now: number): Client | null {
-    if (this.#clients.size >= MOST_CLIENTS) {
+    if (this.#clients.size >= MOST_CLIENTS && !this.#dropStranger()) {
       for (const old of this.#clients.values()) {
-        if (now - old.lastHeardMs > FORGOTTEN_AFTER_MS) this.#clients.delete(old.id);
+        if (now - old.lastHeardMs > FORGOTTEN_AFTER_MS) this.#delete(old);
       }
       if (this.#clients.size >= MOST_CLIENTS) return null;
     }
     this.#clients.set(client.id, client);
+    this.#strangers.add(client);
     return client;
+  }
+
+  /** Drops the client that joined first of those that never reported. @returns whether there is one */
+  #dropStranger(): boolean {
+    for (const client of this.#strangers) {
+      this.#strangers.delete(client);
+      if (client.reportedMs !== null) continue;
+      this.#delete(client);
+      return true;
+    }
+    return false;
+  }
+
+  #delete(client: Client): void {
+    this.#clients.delete(client.id);
+    this.#strangers.delete(client);
   }
 
   /** The clients that joined last, in the order in which they joined. */
@@ -216,7 +238,7 @@ export class ClientTable {
     const hungry: Client[] = [];
     for (const client of this.#clients.values()) {
       if (client.isHungry(now, silentAfterMs)) hungry.push(client);
-      else if (client.isPasserBy(now)) this.#clients.delete(client.id);
+      else if (client.isPasserBy(now)) this.#delete(client);
     }
     return hungry;
   }
@@ -233,14 +255,35 @@ export class ClientTable {
  * take least (PGMCC elects one such "acker"; a few make the choice robust). Marks them.
  */
 export function electSentinels(hungry: readonly Client[], now: number): Client[] {
-  const elected = [...hungry];
-  if (elected.length > MOST_SENTINELS) {
-    // Those who serve already stay unless others are clearly worse: their figures are the best.
-    const badness = (client: Client) =>
-      client.lossRatio + (client.sentinelSinceMs === null ? 0 : INCUMBENT_BONUS);
-    elected.sort((a, b) => Number(b.followed) - Number(a.followed) || badness(b) - badness(a));
-    for (const client of elected.splice(MOST_SENTINELS)) client.sentinelSinceMs = null;
-  }
-  for (const client of elected) client.sentinelSinceMs ??= now;
+  const elected = hungry.length > MOST_SENTINELS ? worst(hungry, MOST_SENTINELS) : [...hungry];
+  const since = elected.map((client) => client.sentinelSinceMs ?? now);
+  for (const client of hungry) client.sentinelSinceMs = null;
+  elected.forEach((client, i) => {
+    client.sentinelSinceMs = since[i]!;
+  });
   return elected;
+}
+
+/** One look at each client, whose number may be large, and no sorting of them all. */
+function worst(clients: readonly Client[], most: number): Client[] {
+  const chosen: Client[] = [];
+  for (const client of clients) {
+    // Of one that never reported nothing is known to steer by.
+    if (client.reportedMs === null) continue;
+    if (chosen.length === most && !isWorse(client, chosen.at(-1)!)) continue;
+    const place = chosen.findIndex((other) => isWorse(client, other));
+    chosen.splice(place < 0 ? chosen.length : place, 0, client);
+    chosen.length = Math.min(chosen.length, most);
+  }
+  return chosen;
+}
+
+/** Those who serve already stay unless others are clearly worse: their figures are the best. */
+function isWorse(one: Client, other: Client): boolean {
+  if (one.followed !== other.followed) return one.followed;
+  return badness(one) > badness(other);
+}
+
+function badness({ lossRatio, sentinelSinceMs }: Client): number {
+  return lossRatio + (sentinelSinceMs === null ? 0 : INCUMBENT_BONUS);
 }

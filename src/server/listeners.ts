@@ -15,6 +15,8 @@ const UNHEARD_AFTER_MS = 1200;
 const REPORTS_PER_SECOND = 200;
 const LEAST_REPORT_INTERVAL_MS = 20;
 const LARGEST_REPORT_INTERVAL_MS = 65_535;
+/** Of so many clients, one more or less can wait for the next round. */
+const MOST_NOTED_AT_ONCE = 64;
 /** Clients' block requests per millisecond that the request window allows for. */
 const REQUESTS_PER_MS = 2;
 
@@ -22,6 +24,7 @@ export class Listeners {
   readonly #clients: ClientTable;
   #hungry: readonly Client[] = [];
   #sentinels: readonly Client[] = [];
+  #reportingCount = 0;
   #roundAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(clients: ClientTable) {
@@ -45,7 +48,7 @@ export class Listeners {
 
   /** How long a client waits between two reports. */
   get reportIntervalMs(): number {
-    const intervalMs = (this.count * 1000) / REPORTS_PER_SECOND;
+    const intervalMs = (this.#reportingCount * 1000) / REPORTS_PER_SECOND;
     return Math.min(LARGEST_REPORT_INTERVAL_MS, Math.max(LEAST_REPORT_INTERVAL_MS, intervalMs));
   }
 
@@ -62,6 +65,7 @@ export class Listeners {
 
   /** A client came or went: the next round is due at once. */
   noteChange(): void {
+    if (this.#hungry.length > MOST_NOTED_AT_ONCE) return;
     this.#roundAtMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -71,6 +75,8 @@ export class Listeners {
     this.#roundAtMs = now;
     const silentAfterMs = Math.max(LEAST_SILENT_MS, 3 * this.reportIntervalMs);
     this.#hungry = this.#clients.hungry(now, silentAfterMs);
+    this.#reportingCount = 0;
+    for (const { reportedMs } of this.#hungry) if (reportedMs !== null) this.#reportingCount++;
     this.#sentinels = electSentinels(this.#hungry, now);
     return true;
   }

@@ -9,6 +9,23 @@ const PEER = { address: '10.0.0.9', port: 40_000 };
 
 const clientOf = (id: bigint, joinedMs = 0) => new Client(id, 'host', PEER, 100, 0, joinedMs);
 
+/** One that was not only heard once. */
+function reporterOf(id: bigint, nowMs = 0): Client {
+  const client = clientOf(id, nowMs);
+  client.report(reportOf({ client: id }), 0, nowMs);
+  return client;
+}
+
+/** A table with as many clients as it takes. */
+function fullTable(clientOfId: (id: bigint) => Client): ClientTable {
+  const table = new ClientTable();
+  for (let size = -1; table.size > size; ) {
+    size = table.size;
+    table.add(clientOfId(BigInt(size)), 0);
+  }
+  return table;
+}
+
 function reportOf(numbers: Partial<Report>): Report {
   return {
     session: 1n,
@@ -112,12 +129,9 @@ test('those wait for packets who are not done, and were heard of lately', () => 
   assert.equal(table.doneCount(), 1);
 });
 
-test('the table is bounded: strangers are turned away until others are long forgotten', () => {
-  const table = new ClientTable();
-  let size = 0;
-  while (table.add(clientOf(BigInt(size)), 0) !== null) size++;
-  assert(size >= 10_000 && size <= 100_000, `${size} clients`);
-  assert.equal(table.size, size);
+test('the table is bounded: others are turned away until clients are long forgotten', () => {
+  const table = fullTable(reporterOf);
+  assert(table.size >= 10_000 && table.size <= 100_000, `${table.size} clients`);
   assert.notEqual(table.find(0n), undefined);
   assert.equal(table.add(clientOf(1_000_000n, 1000), 1000), null);
   const hourMs = 3_600_000;
@@ -125,9 +139,22 @@ test('the table is bounded: strangers are turned away until others are long forg
   assert.equal(table.find(0n), undefined);
 });
 
+test('who never reported makes room, the first to join first', () => {
+  const table = fullTable((id) => (id < 2n ? reporterOf(id) : clientOf(id)));
+  const { size } = table;
+  assert.equal(table.find(2n), undefined, 'the last of them found the table full');
+  table.find(3n)!.report(reportOf({ client: 3n }), 0, 5);
+  for (let id = 1_000_000n; id < 1_000_010n; id++) {
+    assert.notEqual(table.add(clientOf(id, 10), 10), null);
+    assert.equal(table.size, size);
+  }
+  for (const id of [0n, 1n, 3n, 14n, 1_000_000n]) assert.notEqual(table.find(id), undefined);
+  for (const id of [4n, 13n]) assert.equal(table.find(id), undefined);
+});
+
 test('few clients all report often; of many, those that lose most among the followed', () => {
   const clients = Array.from({ length: 40 }, (_, index) => {
-    const client = clientOf(BigInt(index));
+    const client = reporterOf(BigInt(index));
     client.lossRatio = ((index * 7) % 40) / 100;
     return client;
   });
@@ -149,6 +176,10 @@ test('few clients all report often; of many, those that lose most among the foll
   assert.deepEqual(new Set(electSentinels(clients, 9)), new Set(elected));
   others[0]!.lossRatio = 0.9;
   assert.equal(electSentinels(clients, 9).includes(others[0]!), true);
+  // Clients that never reported, however many, push nobody out.
+  const strangers = Array.from({ length: 1000 }, (_, index) => clientOf(BigInt(1000 + index)));
+  const reporters = clients.slice(2, 5);
+  assert.deepEqual(new Set(electSentinels([...strangers, ...reporters], 10)), new Set(reporters));
 });
 
 test('no client can have seen what was not sent, nor be another by naming its id', () => {
