@@ -66,7 +66,7 @@ export type ServerEvent =
   | { type: 'prepared'; mapId: string; elapsedMs: number; fromCache: boolean }
   | { type: 'client-joined'; client: ServedClient }
   | { type: 'client-done'; client: ServedClient; doneCount: number }
-  | { type: 'client-failed'; client: ServedClient; reason: string }
+  | { type: 'client-failed'; client: ServedClient; reason: 'failed' | 'left' }
   | { type: 'pass-begun'; pass: number; pendingChunks: number }
   | { type: 'pass-ended'; pass: number }
   | { type: 'notice'; text: string }

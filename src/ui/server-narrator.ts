@@ -60,7 +60,9 @@ export class ServerNarrator implements Narrator<ServerEvent> {
         this.doneCount = event.doneCount;
         return `client ${nameOf(event.client)} holds a proven copy (${formatCount(event.doneCount)} done)`;
       case 'client-failed':
-        return `client ${nameOf(event.client)} failed: ${safeText(event.reason)}`;
+        return event.reason === 'left'
+          ? `client ${nameOf(event.client)} left without a copy`
+          : `client ${nameOf(event.client)} failed; it says why itself`;
       case 'pass-begun':
       case 'pass-ended':
         return undefined;

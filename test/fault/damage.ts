@@ -1,6 +1,6 @@
 /** Changes to files behind a program's back, and file systems that are too small. */
 
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { onCleanup } from '../lab/cleanup.js';
 import { runTool } from '../lab/tools.js';
 
@@ -12,6 +12,15 @@ export function overwrite(path: string, offsetBytes: number, lengthBytes: number
   } finally {
     closeSync(file);
   }
+}
+
+/**
+ * Takes away all that is behind a loop device, as when a stick is pulled out. What the system
+ * still holds in memory for it has nowhere to go.
+ */
+export function emptyDevice(device: string, backing: string): void {
+  truncateSync(backing, 0);
+  runTool('losetup', ['--set-capacity', device]);
 }
 
 /** A file system in memory with so much room, mounted on a folder that is made for it. */

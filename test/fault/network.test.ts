@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Lab, labTest } from '../lab/lab.js';
-import type { ClientProgram } from '../lab/programs.js';
+import { type ClientProgram, startClient, startServer } from '../lab/programs.js';
 import { runTool } from '../lab/tools.js';
 import type { Host } from '../lab/world.js';
 import { Tally } from './tally.js';
@@ -116,4 +116,22 @@ labTest('a server that is gone for good: --give-up, and later the rest', 2, asyn
   assert.ok(again.last('proven').progress.keptBytes > 0, 'what had come is used');
   tally.compare(lab.copyPath(2), image);
   tally.print('server gone');
+});
+
+labTest('wall clocks that jump by days change nothing', 3, async ({ world, scratch, copyPath }) => {
+  const tally = new Tally();
+  const image = scratch.randomFile('disk.img', sizeBytes);
+  const clock = new URL('./jumping-clock.js', import.meta.url).href;
+  const options = { environment: { NODE_OPTIONS: `--import=${clock}` } };
+  const args = ['-f', image, ...rate, '--exit-after', '2'];
+  const server = startServer(world.host(1), args, options);
+  const clients = [2, 3].map((host) =>
+    startClient(world.host(host), ['-o', copyPath(host)], options),
+  );
+  await Promise.all([server, ...clients].map((program) => program.waitStatus(0)));
+  for (const host of [2, 3]) tally.compare(copyPath(host), image);
+  const times = clients[0]!.events.map(({ timeMs }) => timeMs);
+  tally.faults += times.filter((timeMs, i) => i > 0 && timeMs < times[i - 1]!).length;
+  assert.ok(tally.faults > 0, 'the clock went back');
+  tally.print('jumping clocks');
 });

@@ -1,14 +1,15 @@
-/** Targets that are full, that lie about being written, too small, or wanted twice. */
+/** Targets that are full, that lie about being written, too small, wanted twice, or taken away. */
 
 import assert from 'node:assert/strict';
-import { truncateSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Lab, labTest } from '../lab/lab.js';
-import { startClient } from '../lab/programs.js';
-import { SmallDisk } from './damage.js';
+import { type ClientProgram, startClient } from '../lab/programs.js';
+import { emptyDevice, SmallDisk } from './damage.js';
 import { Tally } from './tally.js';
 
 const mebibyte = 1 << 20;
+const sizeBytes = 16 * mebibyte;
 
 /** A test with a small file system, unmounted before the folder around it goes. */
 function smallDiskTest(
@@ -100,3 +101,54 @@ labTest('two clients on one host: two copies, but never one target', 2, async (l
   tally.compare(other, image);
   tally.print('duplicate clients');
 });
+
+/** The target changes under a copy that is under way: it must end in a clear failure. */
+function lostTargetTest(
+  name: string,
+  prepare: (lab: Lab) => { target: string; lose: () => void },
+  expected: RegExp,
+): void {
+  labTest(name, 2, async (lab) => {
+    const tally = new Tally();
+    const image = lab.scratch.randomFile('disk.img', sizeBytes);
+    const { target, lose } = prepare(lab);
+    lab.startServer(['-f', image, '--rate', '100M']);
+    const client: ClientProgram = startClient(lab.world.host(2), ['-o', target]);
+    await client.waitFor('progress', ({ progress }) => progress.blocksReceived > 1000);
+    lose();
+    tally.faults += 1;
+    await client.waitStatus(3);
+    assert.match(client.last('error').message, expected);
+    assert.equal(client.all('proven').length, 0, 'nothing is claimed');
+    tally.print(name);
+  });
+}
+
+lostTargetTest(
+  'a device that is pulled out in the middle is no copy',
+  (lab) => {
+    const backing = lab.scratch.randomFile('stick', sizeBytes, 'stick');
+    const target = lab.scratch.loopDevice(backing);
+    return { target, lose: () => emptyDevice(target, backing) };
+  },
+  /no space|input\/output error|pulled out|gone/,
+);
+
+lostTargetTest(
+  'a file that is removed in the middle is no copy',
+  (lab) => {
+    const target = lab.copyPath(2);
+    return { target, lose: () => rmSync(`${target}.part`) };
+  },
+  /was removed/,
+);
+
+lostTargetTest(
+  'a file that is replaced in the middle is no copy',
+  (lab) => {
+    const target = lab.copyPath(2);
+    const other = lab.scratch.randomFile('other.img', sizeBytes, 'other');
+    return { target, lose: () => renameSync(other, `${target}.part`) };
+  },
+  /was replaced/,
+);

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -33,6 +42,26 @@ test('a new copy is NAME.part, blank and of full size, until it is finished', as
   await target.finish();
   assert.equal(statSync(path).size, SIZE);
   assert.equal(existsSync(`${path}.part`), false);
+});
+
+test('what was removed, replaced or cut while it was written is no copy', async (t) => {
+  const losses: Record<string, (workPath: string) => void> = {
+    removed: (workPath) => rmSync(workPath),
+    replaced: (workPath) => {
+      writeFileSync(`${workPath}.other`, Buffer.alloc(SIZE, 7));
+      renameSync(`${workPath}.other`, workPath);
+    },
+    cut: (workPath) => truncateSync(workPath, SIZE - 1),
+    extended: (workPath) => truncateSync(workPath, SIZE + 1),
+  };
+  for (const [how, lose] of Object.entries(losses)) {
+    const path = join(folder(t), 'a.img');
+    const target = await TargetFile.open(optionsFor(path));
+    lose(`${path}.part`);
+    await assert.rejects(target.finish(), withCode('TARGET_GONE'), how);
+    assert.equal(existsSync(path), false, how);
+    await target.close();
+  }
 });
 
 test('our own .part is gone on with, whatever its size', async (t) => {

@@ -78,13 +78,14 @@ test('a server tells what it serves, who comes, who is done and who fails', () =
     narrator.tell({ type: 'client-done', client: served({ host: '' }), doneCount: 1 }),
     'client 10.0.0.7 holds a proven copy (1 done)',
   );
+  const client = served({ host: 'e\u001b[2J' });
   assert.equal(
-    narrator.tell({
-      type: 'client-failed',
-      client: served({ host: 'e\u001b[2J' }),
-      reason: 'disk\nfull',
-    }),
-    'client e\u{fffd}[2J (10.0.0.7) failed: disk\u{fffd}full',
+    narrator.tell({ type: 'client-failed', client, reason: 'failed' }),
+    'client e\u{fffd}[2J (10.0.0.7) failed; it says why itself',
+  );
+  assert.equal(
+    narrator.tell({ type: 'client-failed', client, reason: 'left' }),
+    'client e\u{fffd}[2J (10.0.0.7) left without a copy',
   );
 });
 

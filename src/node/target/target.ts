@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../failure.js';
 import { loadNative } from '../native.js';
 import { DIRECT_ALIGNMENT_BYTES } from '../workers/chunk-look.js';
+import { assertStillThere } from './still-there.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
 import { inUse, planTarget, type TargetPlan } from './target-plan.js';
@@ -104,9 +105,10 @@ export class TargetFile {
   async finish(): Promise<void> {
     await this.sync();
     try {
+      await assertStillThere(this.handle, this.plan, this.options.sizeBytes);
+      if (this.plan.kind === 'file') await rename(this.plan.workPath, this.path);
       await this.close();
       if (this.plan.kind === 'device') return;
-      await rename(this.plan.workPath, this.path);
       const folder = await open(dirname(resolve(this.path)), 'r');
       await folder.sync();
       await folder.close();
