@@ -5,6 +5,8 @@
 
 /** Packets of an unknown session cause one map request per this time. */
 const FOREIGN_ASK_MS = 200;
+/** A server not heard of for this long may have moved to another address. */
+const FORSAKEN_MS = 10_000;
 /** Nothing waits longer than a second for its turn: after such a gap, all of us slept. */
 const SUSPENDED_MS = 1_500;
 
@@ -53,6 +55,11 @@ export class Patience {
 
   isQuiet(now: number): boolean {
     return now >= this.#quietDueMs;
+  }
+
+  /** Whether the chosen server may be elsewhere by now. */
+  isForsaken(now: number): boolean {
+    return now - this.#heardMs >= FORSAKEN_MS;
   }
 
   get #quietDueMs(): number {

@@ -283,6 +283,8 @@ export class Receiver {
   }
 
   handleTimeout(now: number): void {
+    // The last of all else may have been proven by a part of the map, not by a store.
+    this.#lacks.look();
     if (now >= this.#asking.dueMs) {
       const jitterMs = this.#jitter();
       this.#send(this.#asking.poll(now, this.#context, this.#isServerIdle, jitterMs));

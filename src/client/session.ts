@@ -154,9 +154,14 @@ export class ClientSession {
     }
   }
 
-  /** Another server's answer. It may be the chosen one's successor, if that never sent anything. */
+  /** The chosen server never sent anything, or nothing for long: it may be gone for good, or elsewhere. */
+  #isAlone(now: number): boolean {
+    return !this.#receiver!.hasHeard || this.#patience.isForsaken(now);
+  }
+
+  /** Another server's answer. It may be the chosen one's successor, if that is gone. */
   #consider(description: ImageDescription, address: string, port: number, now: number): void {
-    if (this.#receiver!.hasHeard || !this.#isSame(description)) return;
+    if (!this.#isAlone(now) || !this.#isSame(description)) return;
     this.#patience.heard(now);
     this.#rejoin(description, { address, port }, now);
   }
@@ -329,8 +334,7 @@ export class ClientSession {
       receiver.askAgain(now);
     }
     if (this.#patience.takeRediscovery(now)) {
-      // A server that never sent anything may be gone for good, and another one here.
-      const to = receiver.hasHeard ? this.#choice.server : null;
+      const to = this.#isAlone(now) ? null : this.#choice.server;
       this.#outgoing.push({ bytes: this.#choice.newRequest(now), to });
     }
   }

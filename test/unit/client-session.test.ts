@@ -168,6 +168,24 @@ test('a server that never sent anything may have moved; one that did is not mist
   }
 });
 
+test('a server that fell silent for long may have moved, and its successor is found', () => {
+  const map = mapOf(4);
+  const moved = { address: '10.0.0.2', port: 7500 };
+  for (const isSame of [true, false]) {
+    const driver = new ClientDriver({ chunks: 4 });
+    driver.join({ mapId: map.id });
+    driver.sendMap(map);
+    driver.send(0, contentOf(0));
+    driver.store();
+    driver.run(12_000);
+    driver.answer({ session: SESSION + 1n, mapId: isSame ? map.id : sha256(map.id) }, moved);
+    assert.equal(driver.session.serverAddress, (isSame ? moved : SERVER).address);
+    assert.equal(driver.session.failure, null);
+    if (!isSame) continue;
+    assert.deepEqual(chunksAsked(driver.run(50).blockRequests), [1, 2, 3]);
+  }
+});
+
 test('a finished client reports until it hears a farewell, and not for ever', () => {
   const heard = provenClient();
   heard.session.part(heard.now);
