@@ -257,7 +257,6 @@ export class Receiver {
     const lost = this.#storing.handleStored(order, outcome);
     if (lost >= 0) this.#asking.lost(lost, now, this.#jitter());
     if (this.#copy.isWhole) this.#reporting.hurry(now);
-    this.#lacks.look();
   }
 
   pollCheck(): CheckOrder | null {
@@ -267,7 +266,6 @@ export class Receiver {
   handleChecked(order: CheckOrder, outcome: CheckOutcome, now: number): void {
     this.#survey.handleChecked(order, outcome, now, this.#jitter());
     if (this.#copy.isWhole) this.#reporting.hurry(now);
-    this.#lacks.look();
   }
 
   /** Begins to read back a copy that is proven and synced. @returns false when that is done */
@@ -283,8 +281,6 @@ export class Receiver {
   }
 
   handleTimeout(now: number): void {
-    // The last of all else may have been proven by a part of the map, not by a store.
-    this.#lacks.look();
     if (now >= this.#asking.dueMs) {
       const jitterMs = this.#jitter();
       this.#send(this.#asking.poll(now, this.#context, this.#isServerIdle, jitterMs));

@@ -16,8 +16,12 @@ export class SourceLacks {
     this.#isCheckOnly = isCheckOnly;
   }
 
-  /** Why the copy cannot come to its end, or null. */
+  /** Why the copy cannot come to its end, or null: with all else at its place, these chunks decide. */
   get failure(): Failure | null {
+    const mayDecide = this.#failure === null && !this.#isEmpty && !this.#isCheckOnly;
+    if (mayDecide && this.#copy.lacksOnlyUnreadable) {
+      this.#fail('all else is on the target: mend the source, and run again with --resume');
+    }
     return this.#failure;
   }
 
@@ -34,14 +38,7 @@ export class SourceLacks {
     const isUncheckable = map === null && this.#copy.uncheckedCount > 0;
     if (isUncheckable && this.#isCheckOnly) this.#fail('so there is nothing to compare with');
     else if (isUncheckable) this.#copy.stopChecking();
-    this.look();
     return isUncheckable && !this.#isCheckOnly;
-  }
-
-  /** With all else at its place, these chunks decide. */
-  look(): void {
-    if (this.#isEmpty || this.#isCheckOnly || !this.#copy.lacksOnlyUnreadable) return;
-    this.#fail('all else is on the target: mend the source, and run again with --resume');
   }
 
   /** The server was started again: its source may have been mended. */

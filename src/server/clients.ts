@@ -216,9 +216,7 @@ export class ClientTable {
   #dropStranger(): boolean {
     for (const client of this.#strangers) {
       this.#strangers.delete(client);
-      if (client.reportedMs !== null) continue;
-      this.#delete(client);
-      return true;
+      if (client.reportedMs === null) return this.#clients.delete(client.id);
     }
     return false;
   }
@@ -255,13 +253,11 @@ export class ClientTable {
  * take least (PGMCC elects one such "acker"; a few make the choice robust). Marks them.
  */
 export function electSentinels(hungry: readonly Client[], now: number): Client[] {
-  const elected = hungry.length > MOST_SENTINELS ? worst(hungry, MOST_SENTINELS) : [...hungry];
-  const since = elected.map((client) => client.sentinelSinceMs ?? now);
-  for (const client of hungry) client.sentinelSinceMs = null;
-  elected.forEach((client, i) => {
-    client.sentinelSinceMs = since[i]!;
-  });
-  return elected;
+  const elected = new Set(hungry.length > MOST_SENTINELS ? worst(hungry, MOST_SENTINELS) : hungry);
+  for (const client of hungry) {
+    client.sentinelSinceMs = elected.has(client) ? (client.sentinelSinceMs ?? now) : null;
+  }
+  return [...elected];
 }
 
 /** One look at each client, whose number may be large, and no sorting of them all. */

@@ -24,6 +24,7 @@ export class Listeners {
   readonly #clients: ClientTable;
   #hungry: readonly Client[] = [];
   #sentinels: readonly Client[] = [];
+  /** Of the hungry, those that reported: invented clients must not lengthen everybody's interval. */
   #reportingCount = 0;
   #roundAtMs = Number.NEGATIVE_INFINITY;
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Lab, labTest } from '../lab/lab.js';
-import { type ClientProgram, startClient } from '../lab/programs.js';
+import { startClient } from '../lab/programs.js';
 import { emptyDevice, SmallDisk } from './damage.js';
 import { Tally } from './tally.js';
 
@@ -113,7 +113,7 @@ function lostTargetTest(
     const image = lab.scratch.randomFile('disk.img', sizeBytes);
     const { target, lose } = prepare(lab);
     lab.startServer(['-f', image, '--rate', '100M']);
-    const client: ClientProgram = startClient(lab.world.host(2), ['-o', target]);
+    const client = startClient(lab.world.host(2), ['-o', target]);
     await client.waitFor('progress', ({ progress }) => progress.blocksReceived > 1000);
     lose();
     tally.faults += 1;

@@ -106,12 +106,13 @@ export class TargetFile {
     await this.sync();
     try {
       await assertStillThere(this.handle, this.plan, this.options.sizeBytes);
-      if (this.plan.kind === 'file') await rename(this.plan.workPath, this.path);
+      if (this.plan.kind === 'file') {
+        await rename(this.plan.workPath, this.path);
+        const folder = await open(dirname(resolve(this.path)), 'r');
+        await folder.sync();
+        await folder.close();
+      }
       await this.close();
-      if (this.plan.kind === 'device') return;
-      const folder = await open(dirname(resolve(this.path)), 'r');
-      await folder.sync();
-      await folder.close();
     } catch (error) {
       throw asFailure(this.path, error, 'write');
     }
