@@ -39,6 +39,13 @@ export class StreamCounters {
     this.position = advancePosition(position, 1);
   }
 
+  /** Counts `count` packets of `length` bytes each, which begin at the position expected next. */
+  seenRun(count: number, length: number): void {
+    this.packetsReceived += count;
+    this.wireBytes += count * length;
+    this.position = advancePosition(this.position, count);
+  }
+
   /** The server will send at `position` next. @returns false when later packets came already */
   know(position: number): boolean {
     const ahead = positionsBetween(this.position, position);

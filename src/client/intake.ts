@@ -6,6 +6,7 @@ import {
   blockLengthOf,
   blockOf,
   chunkOf,
+  continuesBlock,
   Encoding,
   encodedLengthOf,
   encodingOfKind,
@@ -14,8 +15,10 @@ import {
   Space,
   spaceOfKind,
 } from '../protocol/block.js';
+import { advancePosition } from '../protocol/position.js';
 import type { Asking } from './asking.js';
 import type { Assembly } from './assembly.js';
+import type { Collector } from './collector.js';
 import type { Copy } from './copy.js';
 import type { StreamCounters } from './counters.js';
 import type { MapFetch } from './map-fetch.js';
@@ -43,6 +46,8 @@ export class Intake {
   readonly #counters: StreamCounters;
   readonly #wantsImage: boolean;
   blockSize: number;
+  /** The half chunk that the packet taken last belongs to; null when the next one can't continue it. */
+  #current: Collector | null = null;
   /** While a copy is read back, only what was read back counts. */
   ignoresUnchecked = false;
 
@@ -60,6 +65,7 @@ export class Intake {
   }
 
   takeBlock(bytes: Buffer, offset: number, length: number, now: number): Taken {
+    this.#current = null;
     if (length < BLOCK_HEADER_BYTES) return 'bad';
     const kindByte = kindByteOf(bytes, offset);
     const space = spaceOfKind(kindByte);
@@ -99,6 +105,43 @@ export class Intake {
     );
     if (!isWhole) return 'block';
     return space === Space.mapPage ? 'page' : 'root';
+  }
+
+  /**
+   * Takes the packets that continue the block packet at `before`, which was taken last: of a
+   * train all but the first. What holds for that one holds for them, so little is looked at.
+   * @returns where the first packet begins that does not
+   */
+  takeRun(bytes: Buffer, before: number, length: number, end: number): number {
+    const collector = this.#current;
+    const counters = this.#counters;
+    const next = before + length;
+    // The last block may be shorter: it is for `takeBlock`.
+    if (collector === null || length !== BLOCK_HEADER_BYTES + this.blockSize) return next;
+    if (counters.position !== advancePosition(positionOf(bytes, before), 1)) return next;
+    const firstBlock = blockOf(bytes, before) + 1;
+    const mostBlocks = Math.floor(collector.encodedLength / this.blockSize);
+    let block = firstBlock;
+    let offset = next;
+    for (; block < mostBlocks; block++) {
+      if (!continuesBlock(bytes, offset - length, offset, length, end)) break;
+      if (collector.add(block, bytes, offset + BLOCK_HEADER_BYTES, offset + length)) {
+        counters.blocksReceived++;
+      } else {
+        counters.blocksDuplicate++;
+      }
+      offset += length;
+    }
+    if (block === firstBlock) return next;
+    counters.seenRun(block - firstBlock, length);
+    collector.lastPosition = advancePosition(counters.position, -1);
+    if (collector.isComplete) this.#complete(collector);
+    return offset;
+  }
+
+  #complete(collector: Collector): void {
+    this.#current = null;
+    this.#storing.complete(collector);
   }
 
   #isPlausible(chunk: number, encodedLength: number, kindByte: number): boolean {
@@ -161,7 +204,8 @@ export class Intake {
       return;
     }
     counters.blocksReceived++;
-    if (collector.isComplete) this.#storing.complete(collector);
+    this.#current = collector;
+    if (collector.isComplete) this.#complete(collector);
   }
 
   /** A half chunk lost its slot. The next pass, or the next idle status, brings it again. */

@@ -187,6 +187,11 @@ export class Receiver {
     return false;
   }
 
+  /** Takes what continues the block packet that `take` took last, see `Intake.takeRun`. */
+  takeRun(bytes: Buffer, before: number, length: number, end: number): number {
+    return this.#intake.takeRun(bytes, before, length, end);
+  }
+
   #takeBlock(bytes: Buffer, offset: number, length: number, now: number): boolean {
     const taken = this.#intake.takeBlock(bytes, offset, length, now);
     if (taken === 'bad') return false;

@@ -223,33 +223,34 @@ export class ClientSession {
         this.#packetsBad++;
         return;
       }
-      this.#handleGroupPacket(bytes, offset, length, isFromServer, now);
-      offset += length;
+      const isBlock = this.#handleGroupPacket(bytes, offset, length, isFromServer, now);
+      offset = isBlock ? this.#receiver!.takeRun(bytes, offset, length, end) : offset + length;
     }
   }
 
+  /** @returns whether it was a block packet that was taken: those that continue it may follow */
   #handleGroupPacket(
     bytes: Buffer,
     offset: number,
     length: number,
     isFromServer: boolean,
     now: number,
-  ): void {
+  ): boolean {
     const receiver = this.#receiver;
     // Before the target is open, packets only tell that a server is there.
     if (receiver === null) {
       if (this.#phase === 'discovering') this.#choice.hurry(now);
-      return;
+      return false;
     }
     if (!isFromServer || this.#phase !== 'receiving') {
       if (!isFromServer) this.#packetsBad++;
-      return;
+      return false;
     }
     const type = packetType(bytes, offset);
     if (!receiver.isOwnSession(bytes, offset)) {
       this.#packetsBad++;
       this.#patience.heardForeign(now);
-      return;
+      return false;
     }
     this.#patience.heard(now);
     if (type === PacketType.notice) {
@@ -261,7 +262,10 @@ export class ClientSession {
     } else if (receiver.isImageDoubtful) {
       receiver.isImageDoubtful = false;
       this.#patience.heardForeign(now);
+    } else {
+      return type === PacketType.block;
     }
+    return false;
   }
 
   #handleNotice(notice: Notice, now: number): void {

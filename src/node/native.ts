@@ -15,6 +15,8 @@ export interface Native {
   getOption(fd: number, level: number, name: number): number | null;
   /** @returns datagrams received, or -1 */
   recvmmsg(fd: number, messages: bigint, count: number, flags: number): number;
+  /** @returns 0, or the system's error number */
+  sendmsg(fd: number, message: bigint, flags: number): number;
   addressOf(buffer: Buffer): bigint;
   /**
    * The same memory as an ordinary buffer: copying into shared memory is slower by half, since
@@ -75,6 +77,7 @@ function load(): Native | null {
     const recvmmsg = libc.func(
       'int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)',
     );
+    const sendmsg = libc.func('int64_t sendmsg(int fd, void *message, int flags)');
     const flock = libc.func('int flock(int fd, int operation)');
     const posixFadvise = libc.func(
       'int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)',
@@ -121,6 +124,7 @@ function load(): Native | null {
         return getsockopt(fd, level, name, bytes, length) === 0 ? bytes.readInt32LE() : null;
       },
       recvmmsg: (fd, messages, count, flags) => recvmmsg(fd, messages, count, flags, null),
+      sendmsg: (fd, message, flags) => (sendmsg(fd, message, flags) < 0 ? koffi.errno() : 0),
       addressOf: (buffer) => koffi.address(buffer),
       unshared: (memory) =>
         Buffer.from(koffi.view(koffi.address(Buffer.from(memory)), memory.byteLength)),

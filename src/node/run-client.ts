@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
+import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
@@ -168,7 +169,7 @@ class Client {
     }
     for (const event of session.pollEvents()) {
       this.#observe(event);
-      if (event.type === 'server-found') this.#warnOfLargePackets(event.image.blockSizeBytes);
+      if (event.type === 'server-found') this.#expectPackets(event.image.blockSizeBytes);
     }
     if (session.failure !== null) {
       this.#fail(session.failure);
@@ -189,8 +190,9 @@ class Client {
     this.#settle.reject(error);
   }
 
-  /** Packets longer than the interface's frames never arrive: say so before hours of silence. */
-  #warnOfLargePackets(blockSizeBytes: number): void {
+  /** Packets longer than the interface's frames never arrive: says so before hours of silence. */
+  #expectPackets(blockSizeBytes: number): void {
+    this.#group!.expect(BLOCK_HEADER_BYTES + blockSizeBytes);
     const { mtu } = this.#options;
     const { label } = this.#chosen;
     const mtuBytes = mtu === 'auto' ? this.#chosen.mtuBytes : mtu;

@@ -91,6 +91,8 @@ class Server {
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #isPumpQueued = false;
+  /** What a send that ends at once makes possible is done in the same turn. */
+  #isPumping = false;
   #isClosed = false;
   #progressTimer: NodeJS.Timeout | undefined;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
@@ -164,6 +166,7 @@ class Server {
       map: this.#map,
       slots: this.#pool.slots,
       mostTrainBytes: this.#sender.mostTrainBytes,
+      gathers: this.#sender.gathers,
       ceilingBytesPerMs: (this.#options.rateBitsPerSecond ?? Number.POSITIVE_INFINITY) / 8000,
       delayMs: this.#options.delayMs,
       waitForSlow: this.#options.slowClients === 'wait',
@@ -247,26 +250,33 @@ class Server {
     for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
       this.#read(order);
     }
-    while (this.#freeTrains.length > 0) {
+    this.#isPumping = true;
+    while (this.#hasRoom) {
       const train = this.#freeTrains.at(-1)!;
       const transmit = session.pollTransmit(at, train);
       if (transmit === null) break;
       this.#freeTrains.pop();
-      const { length, packetBytes, to } = transmit;
+      const { length, packetBytes, to, payloads } = transmit;
       const done = (error: Error | null) => {
         if (error !== null) debug('send: %s', error.message);
         this.#freeTrains.push(train);
-        this.#queuePump();
+        if (!this.#isPumping) this.#queuePump();
       };
-      if (to === null) this.#sender.send(train, length, packetBytes, done);
+      if (to === null) this.#sender.send({ bytes: train, length, packetBytes, payloads }, done);
       else this.#socket.send(train, 0, length, to.port, to.address, done);
       at = now();
     }
+    this.#isPumping = false;
     for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
       this.#read(order);
     }
     this.#tellEvents();
     this.#schedule(at);
+  }
+
+  /** Whether another train could be packed and sent. */
+  get #hasRoom(): boolean {
+    return this.#freeTrains.length > 0 && !this.#sender.isBusy;
   }
 
   #read(order: ReadOrder): void {
@@ -285,9 +295,8 @@ class Server {
   }
 
   #schedule(at: number): void {
-    // Without a free buffer, the end of a send wakes us.
-    const deadline =
-      this.#freeTrains.length > 0 ? this.#session.nextDeadline(at) : Number.POSITIVE_INFINITY;
+    // Without room, the end of a send wakes us.
+    const deadline = this.#hasRoom ? this.#session.nextDeadline(at) : Number.POSITIVE_INFINITY;
     if (deadline === this.#timerAtMs) return;
     clearTimeout(this.#timer);
     this.#timerAtMs = deadline;
@@ -374,9 +383,9 @@ class Server {
   async #sayGoodbye(): Promise<void> {
     const notice = this.#session?.goodbye(now());
     if (notice === null || notice === undefined) return;
-    await new Promise((resolve) =>
-      this.#sender.send(notice, notice.length, notice.length, resolve),
-    );
+    const { length } = notice;
+    const goodbye = { bytes: notice, length, packetBytes: length, payloads: null };
+    await new Promise((resolve) => this.#sender.send(goodbye, resolve));
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@
  * of larger buffers at an offset, field by field, so that nothing is allocated per packet.
  */
 import { HEADER_BYTES, highHalf, lowHalf, PacketType, writeHeaderOfHalves } from './packet.js';
+import { readI32, readU16, readU24, readU32, writeU16, writeU24, writeU32 } from './words.js';
 
 /** Header of a block packet, the common 16 bytes included. */
 export const BLOCK_HEADER_BYTES = HEADER_BYTES + 12;
@@ -71,21 +72,47 @@ export function writeBlockHeaderOfHalves(
   header: BlockFields,
   payloadBytes: number,
 ): void {
+  if (header.encodedLength > LARGEST_ENCODED_BYTES) throw new RangeError('chunk too long');
   const length = BLOCK_HEADER_BYTES + payloadBytes;
   writeHeaderOfHalves(bytes, offset, PacketType.block, length, sessionHigh, sessionLow);
-  bytes.writeUInt16BE(header.block, offset + 6);
-  bytes.writeUInt32BE(header.chunk, offset + 16);
-  bytes.writeUInt32BE(header.position, offset + 20);
-  bytes.writeUIntBE(header.encodedLength, offset + 24, 3);
+  writeU16(bytes, offset + 6, header.block);
+  writeU32(bytes, offset + 16, header.chunk);
+  writeU32(bytes, offset + 20, header.position);
+  writeU24(bytes, offset + 24, header.encodedLength);
   bytes[offset + 27] = (header.space << 6) | (header.encoding << 4) | header.variant;
 }
 
-export const blockOf = (bytes: Buffer, offset: number): number => bytes.readUInt16BE(offset + 6);
-export const chunkOf = (bytes: Buffer, offset: number): number => bytes.readUInt32BE(offset + 16);
-export const positionOf = (bytes: Buffer, offset: number): number =>
-  bytes.readUInt32BE(offset + 20);
+/**
+ * Whether the block packet at `offset` continues the one at `before`: the next block of the same
+ * chunk at the next position, in a packet of the same length `length`, with all else alike.
+ * A train consists of such packets, so this is asked once a packet: all fields in seven words.
+ * @param end where the bytes end; nothing beyond is read
+ */
+export function continuesBlock(
+  bytes: Buffer,
+  before: number,
+  offset: number,
+  length: number,
+  end: number,
+): boolean {
+  return (
+    end - offset >= length &&
+    readI32(bytes, offset) === readI32(bytes, before) &&
+    // Length and block: one block further, and no carry into the length.
+    readU32(bytes, offset + 4) === readU32(bytes, before + 4) + 1 &&
+    readI32(bytes, offset + 8) === readI32(bytes, before + 8) &&
+    readI32(bytes, offset + 12) === readI32(bytes, before + 12) &&
+    readI32(bytes, offset + 16) === readI32(bytes, before + 16) &&
+    readI32(bytes, offset + 20) === ((readI32(bytes, before + 20) + 1) | 0) &&
+    readI32(bytes, offset + 24) === readI32(bytes, before + 24)
+  );
+}
+
+export const blockOf = (bytes: Buffer, offset: number): number => readU16(bytes, offset + 6);
+export const chunkOf = (bytes: Buffer, offset: number): number => readU32(bytes, offset + 16);
+export const positionOf = (bytes: Buffer, offset: number): number => readU32(bytes, offset + 20);
 export const encodedLengthOf = (bytes: Buffer, offset: number): number =>
-  bytes.readUIntBE(offset + 24, 3);
+  readU24(bytes, offset + 24);
 /** The byte of space, encoding and variant: chunks agree on it or are not the same encoding. */
 export const kindByteOf = (bytes: Buffer, offset: number): number => bytes[offset + 27]!;
 export const spaceOfKind = (kind: number): number => kind >> 6;

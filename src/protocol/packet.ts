@@ -5,6 +5,8 @@
  * the receiver's kernel left coalesced) read like packets that came one by one.
  */
 
+import { readU16, readU32, writeU16, writeU32 } from './words.js';
+
 /** "MC", then the version of the wire format in the third byte. */
 export const MAGIC = 0x4d43;
 export const VERSION = 1;
@@ -40,9 +42,9 @@ const OFFSET_SESSION = 8;
  */
 export function packetLength(bytes: Buffer, offset: number, end: number): number {
   if (end - offset < HEADER_BYTES) return 0;
-  if (bytes.readUInt16BE(offset) !== MAGIC) return 0;
+  if (readU16(bytes, offset) !== MAGIC) return 0;
   if (bytes[offset + OFFSET_VERSION] !== VERSION) return 0;
-  const length = bytes.readUInt16BE(offset + OFFSET_LENGTH);
+  const length = readU16(bytes, offset + OFFSET_LENGTH);
   if (length < HEADER_BYTES || length > end - offset) return 0;
   return length;
 }
@@ -53,11 +55,11 @@ export function packetType(bytes: Buffer, offset: number): number {
 
 /** Session id as two 32-bit halves compares without allocating a BigInt per packet. */
 export function sessionHigh(bytes: Buffer, offset: number): number {
-  return bytes.readUInt32BE(offset + OFFSET_SESSION);
+  return readU32(bytes, offset + OFFSET_SESSION);
 }
 
 export function sessionLow(bytes: Buffer, offset: number): number {
-  return bytes.readUInt32BE(offset + OFFSET_SESSION + 4);
+  return readU32(bytes, offset + OFFSET_SESSION + 4);
 }
 
 export function packetSession(bytes: Buffer, offset: number): bigint {
@@ -84,13 +86,13 @@ export function writeHeaderOfHalves(
   high: number,
   low: number,
 ): void {
-  bytes.writeUInt16BE(MAGIC, offset);
+  writeU16(bytes, offset, MAGIC);
   bytes[offset + OFFSET_VERSION] = VERSION;
   bytes[offset + OFFSET_TYPE] = type;
-  bytes.writeUInt16BE(length, offset + OFFSET_LENGTH);
-  bytes.writeUInt16BE(0, offset + 6);
-  bytes.writeUInt32BE(high, offset + OFFSET_SESSION);
-  bytes.writeUInt32BE(low, offset + OFFSET_SESSION + 4);
+  writeU16(bytes, offset + OFFSET_LENGTH, length);
+  writeU16(bytes, offset + 6, 0);
+  writeU32(bytes, offset + OFFSET_SESSION, high);
+  writeU32(bytes, offset + OFFSET_SESSION + 4, low);
 }
 
 export const highHalf = (session: bigint): number => Number(session >> 32n);

@@ -15,6 +15,8 @@ export interface ServerConfig {
   slots: readonly Buffer[];
   /** Longest train in bytes; one packet when smaller than that. */
   mostTrainBytes: number;
+  /** Leave payloads where they lie, for a sender that gathers them at once; false if not given. */
+  gathers?: boolean;
   /** Bytes of UDP payload per millisecond; Infinity for no ceiling. */
   ceilingBytesPerMs: number;
   /** Pause after every packet, for debugging. */

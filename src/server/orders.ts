@@ -1,5 +1,6 @@
 /** What the server's machine asks of whoever drives it, and what it is told in return. */
 import type { Peer } from './clients.js';
+import type { Payloads } from './train.js';
 
 /** One datagram, or train of them, to send. */
 export interface Transmit {
@@ -8,6 +9,8 @@ export interface Transmit {
   packetBytes: number;
   /** Null for the group. */
   to: Peer | null;
+  /** Where the payloads lie, when the buffer has only the headers; null when it has all. */
+  payloads: Payloads | null;
 }
 
 /** A chunk to read into a slot. */

@@ -16,6 +16,7 @@ import { RateController } from './rate.js';
 import { Reception } from './reception.js';
 import { StatusClock } from './status-clock.js';
 import { Stream } from './stream.js';
+import type { Payloads } from './train.js';
 
 /** Replies that may wait to be sent; whoever gets none asks again. */
 const MOST_REPLIES = 512;
@@ -35,16 +36,17 @@ export class ServerSession {
   readonly #reception: Reception;
   readonly #allServers: Peer;
   readonly #replies: { bytes: Buffer; to: Peer | null }[] = [];
-  readonly #transmit: Transmit = { length: 0, packetBytes: 0, to: null };
+  readonly #transmit: Transmit = { length: 0, packetBytes: 0, to: null, payloads: null };
   #events: ServerEvent[] = [];
   #packetsBad = 0;
   #wireBytes = 0;
   #passSeen = 0;
 
   constructor(config: ServerConfig) {
-    const { session, blockSize, map, slots } = config;
+    const { session, blockSize, map, slots, gathers = false } = config;
     this.#config = config;
-    this.#stream = new Stream({ session, blockSize, map, cache: new ChunkCache(slots, blockSize) });
+    const cache = new ChunkCache(slots, blockSize);
+    this.#stream = new Stream({ session, blockSize, map, cache, gathers });
     this.#statusClock = new StatusClock(session, this.#stream, this.#listeners);
     this.#neighbours = new Neighbours(session);
     this.#allServers = { address: config.group, port: config.serverPort };
@@ -132,7 +134,7 @@ export class ServerSession {
     this.#pacer.sent(now, length, delayMs > 0 ? length / delayMs : this.#rate.bytesPerMs);
     this.#notePass();
     this.#statusClock.noteSent(now);
-    return this.#order(length, this.#stream.packetBytes, null);
+    return this.#order(length, this.#stream.packetBytes, null, this.#stream.payloads);
   }
 
   /** A burst is at most what a millisecond carries, and one packet at least. */
@@ -142,13 +144,19 @@ export class ServerSession {
 
   #single(bytes: Buffer, to: Peer | null, out: Buffer): Transmit {
     bytes.copy(out);
-    return this.#order(bytes.length, bytes.length, to);
+    return this.#order(bytes.length, bytes.length, to, null);
   }
 
-  #order(length: number, packetBytes: number, to: Peer | null): Transmit {
+  #order(
+    length: number,
+    packetBytes: number,
+    to: Peer | null,
+    payloads: Payloads | null,
+  ): Transmit {
     this.#transmit.length = length;
     this.#transmit.packetBytes = packetBytes;
     this.#transmit.to = to;
+    this.#transmit.payloads = payloads;
     if (to === null) this.#wireBytes += length;
     return this.#transmit;
   }

@@ -12,7 +12,7 @@ import { MapParts } from './map-parts.js';
 import type { ReadOrder, ReadOutcome } from './orders.js';
 import { PendingImage } from './pending-image.js';
 import { RepairQueue } from './repairs.js';
-import { Train } from './train.js';
+import { type Payloads, Train } from './train.js';
 import { ZeroRuns } from './zero-runs.js';
 
 export interface StreamConfig {
@@ -20,6 +20,7 @@ export interface StreamConfig {
   blockSize: number;
   map: BlockMapBuilder;
   cache: ChunkCache;
+  gathers: boolean;
 }
 
 /** Chunks read ahead of the pass, where there are slots for so many. */
@@ -61,13 +62,18 @@ export class Stream {
   constructor(config: StreamConfig) {
     this.#config = config;
     this.packetBytes = BLOCK_HEADER_BYTES + config.blockSize;
-    this.#train = new Train(config.session, config.blockSize);
+    this.#train = new Train(config.session, config.blockSize, config.gathers);
     const { chunkCount, pageCount } = config.map.geometry;
     this.#pending = new PendingImage(chunkCount);
     this.#mapParts = new MapParts(pageCount, config.blockSize);
     const { slotCount } = config.cache;
     this.#mostAhead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(slotCount / 2)));
     this.#mostMending = Math.max(1, Math.floor(slotCount / 4));
+  }
+
+  /** Of the train that was packed last; null when they are in it. */
+  get payloads(): Payloads | null {
+    return this.#train.packets > 0 ? this.#train.payloads : null;
   }
 
   setMap(map: BlockMap): void {

@@ -17,6 +17,15 @@ export interface BlockSource {
   variant: number;
 }
 
+/** Payloads of a train's packets, left where they lie for a sender that gathers them. */
+export interface Payloads {
+  /** Of each packet, what its payload is a part of, and where in that it begins. */
+  readonly bytes: Buffer[];
+  readonly starts: number[];
+  /** The headers lie one after the other in the train's buffer. */
+  readonly headerBytes: number;
+}
+
 export class Train {
   /** Bytes packed so far. */
   length = 0;
@@ -29,8 +38,12 @@ export class Train {
   readonly #sessionHigh: number;
   readonly #sessionLow: number;
   readonly #fields: BlockFields;
+  /** Null when payloads are copied into the train, behind their headers. */
+  readonly payloads: Payloads | null;
 
-  constructor(session: bigint, blockSize: number) {
+  /** @param gathers whether only headers are packed, and payloads left where they lie */
+  constructor(session: bigint, blockSize: number, gathers = false) {
+    this.payloads = gathers ? { bytes: [], starts: [], headerBytes: BLOCK_HEADER_BYTES } : null;
     this.#blockSize = blockSize;
     this.#packetBytes = BLOCK_HEADER_BYTES + blockSize;
     this.#sessionHigh = highHalf(session);
@@ -71,16 +84,22 @@ export class Train {
     fields.space = space;
     fields.encoding = source.encoding;
     fields.variant = source.variant;
+    const { payloads } = this;
     writeBlockHeaderOfHalves(
       this.#out,
-      this.length,
+      payloads === null ? this.length : this.packets * BLOCK_HEADER_BYTES,
       this.#sessionHigh,
       this.#sessionLow,
       fields,
       payloadBytes,
     );
     const from = block * this.#blockSize;
-    source.bytes.copy(this.#out, this.length + BLOCK_HEADER_BYTES, from, from + payloadBytes);
+    if (payloads === null) {
+      source.bytes.copy(this.#out, this.length + BLOCK_HEADER_BYTES, from, from + payloadBytes);
+    } else {
+      payloads.bytes[this.packets] = source.bytes;
+      payloads.starts[this.packets] = from;
+    }
     this.length += BLOCK_HEADER_BYTES + payloadBytes;
     this.packets++;
     if (payloadBytes < this.#blockSize) this.#isClosed = true;

@@ -30,6 +30,8 @@ export interface GroupReceiver {
   readonly transport: string;
   /** What the kernel granted. */
   readonly receiveBufferBytes: number;
+  /** From now on the stream's packets are `packetBytes` long. */
+  expect(packetBytes: number): void;
   close(): void;
 }
 
@@ -73,7 +75,12 @@ async function openThroughNode(
     onPackets(message, 0, message.length, address);
     onBatch();
   });
-  return { transport: 'plain datagrams', receiveBufferBytes, close: () => socket.close() };
+  return {
+    transport: 'plain datagrams',
+    receiveBufferBytes,
+    expect() {},
+    close: () => socket.close(),
+  };
 }
 
 function openThroughLibrary(
@@ -89,10 +96,12 @@ function openThroughLibrary(
   }
   const receiveBufferBytes = growNativeReceiveBuffer(native, fd, WANTED_RECEIVE_BUFFER_BYTES);
   const canCoalesce = native.setOption(fd, SOL_UDP, UDP_GRO, 1);
-  const poller = new Poller(new BatchReader(native, fd, isIPv6(group)), handler);
+  const reader = new BatchReader(native, fd, isIPv6(group));
+  const poller = new Poller(reader, handler);
   return {
     transport: canCoalesce ? 'batches and coalescing' : 'batches',
     receiveBufferBytes,
+    expect: (packetBytes) => reader.expect(packetBytes),
     close: () => {
       poller.stop();
       native.close(fd);

@@ -4,15 +4,18 @@
  */
 import type dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import { loadNative } from '../native.js';
+import type { Payloads } from '../../server/train.js';
+import { loadNative, type Native } from '../native.js';
 import type { ChosenInterface } from './network-interface.js';
 import {
   createUdpSocket,
   openNativeSocket,
   SOL_UDP,
+  setNativeSendBuffer,
   socketAddress,
   UDP_SEGMENT,
 } from './socket-options.js';
+import { MOST_SEGMENTS, TrainSender, WAITS } from './train-sender.js';
 import { adoptSocket, bindSocket, networkFailure } from './udp-binding.js';
 
 export interface GroupOptions {
@@ -23,26 +26,33 @@ export interface GroupOptions {
   offload: boolean;
 }
 
-/** Longest train: what one UDP datagram may measure. */
-const OFFLOAD_TRAIN_BYTES = 65_000;
+/** What one UDP datagram may measure. */
+const LONGEST_TRAIN_BYTES = 65_000;
 /** Without offload a train is only a batch of single sends; it still fills a buffer. */
 const PLAIN_TRAIN_BYTES = 32_000;
 /** The send queue holds a few trains; more would only hide the network's pace from us. */
-const SEND_BUFFER_BYTES = 1024 * 1024;
+const SEND_BUFFER_BYTES = 2 * 1024 * 1024;
+
+/** Bytes to send: one packet, or a train of them. */
+export interface Outgoing {
+  bytes: Buffer;
+  length: number;
+  /** Length of each packet but the last, which may be shorter. */
+  packetBytes: number;
+  /** Where the payloads lie, when `bytes` has only the headers. */
+  payloads: Payloads | null;
+}
 
 export interface GroupSender {
   /** What is in use, for messages. */
   readonly transport: string;
   readonly mostTrainBytes: number;
-  /**
-   * Sends `bytes[0, length)`, cut at `packetBytes`. The buffer may be reused once `done` is called.
-   */
-  send(
-    bytes: Buffer,
-    length: number,
-    packetBytes: number,
-    done: (error: Error | null) => void,
-  ): void;
+  /** Whether payloads may be left where they lie. */
+  readonly gathers: boolean;
+  /** No room for more: `done` of the last send tells when there is. */
+  readonly isBusy: boolean;
+  /** The bytes may be reused once `done` is called, which may be at once. */
+  send(outgoing: Outgoing, done: (error: Error | null) => void): void;
   close(): void;
 }
 
@@ -56,10 +66,12 @@ export async function openGroupSender(
   const socket = createUdpSocket(group, { reuse: false });
   const anyAddress = isIPv6(group) ? '::' : '0.0.0.0';
   let canSegment = false;
+  let fd = -1;
   if (native === null) {
     await bindSocket(socket, anyAddress, 0);
   } else {
-    const fd = openNativeSocket(native, socketAddress(anyAddress, 0));
+    fd = openNativeSocket(native, socketAddress(anyAddress, 0));
+    setNativeSendBuffer(native, fd, SEND_BUFFER_BYTES);
     canSegment = native.setOption(fd, SOL_UDP, UDP_SEGMENT, packetBytes);
     await adoptSocket(socket, fd);
   }
@@ -68,7 +80,7 @@ export async function openGroupSender(
       socket.setMulticastInterface(chosen.multicastAddress);
     socket.setMulticastTTL(ttl);
     socket.setMulticastLoopback(true);
-    socket.setSendBufferSize(SEND_BUFFER_BYTES);
+    if (native === null) socket.setSendBufferSize(SEND_BUFFER_BYTES);
   } catch (error) {
     throw networkFailure(error, group, chosen);
   }
@@ -83,30 +95,55 @@ export async function openGroupSender(
   });
   socket.removeAllListeners('error');
   socket.on('error', () => {});
+  return native !== null && canSegment
+    ? trainSender(native, fd, socket, packetBytes)
+    : plainSender(socket);
+}
+
+function trainSender(
+  native: Native,
+  fd: number,
+  socket: dgram.Socket,
+  packetBytes: number,
+): GroupSender {
+  const mostTrainBytes = Math.min(LONGEST_TRAIN_BYTES, MOST_SEGMENTS * packetBytes);
+  const sender = new TrainSender(native, fd, mostTrainBytes);
   return {
-    transport: canSegment ? 'segmentation offload' : 'plain datagrams',
-    mostTrainBytes: canSegment ? OFFLOAD_TRAIN_BYTES : PLAIN_TRAIN_BYTES,
-    send: canSegment
-      ? (bytes, length, _packetBytes, done) => socket.send(bytes, 0, length, done)
-      : (bytes, length, size, done) => sendSingly(socket, bytes, length, size, done),
+    transport: 'segmentation offload',
+    mostTrainBytes,
+    gathers: true,
+    get isBusy() {
+      return sender.isBusy;
+    },
+    send({ bytes, length, packetBytes, payloads }, done) {
+      const result = sender.send(bytes, length, packetBytes, payloads, () => done(null));
+      if (result !== WAITS) done(result === 0 ? null : new Error(`error ${result}`));
+    },
+    close() {
+      sender.stop();
+      socket.close();
+    },
+  };
+}
+
+function plainSender(socket: dgram.Socket): GroupSender {
+  return {
+    transport: 'plain datagrams',
+    mostTrainBytes: PLAIN_TRAIN_BYTES,
+    gathers: false,
+    isBusy: false,
+    send: (outgoing, done) => sendSingly(socket, outgoing, done),
     close: () => socket.close(),
   };
 }
 
+/** Datagrams leave in their order: the last one's end is the end of all. */
 function sendSingly(
   socket: dgram.Socket,
-  bytes: Buffer,
-  length: number,
-  packetBytes: number,
+  { bytes, length, packetBytes }: Outgoing,
   done: (error: Error | null) => void,
 ): void {
-  let left = Math.ceil(length / packetBytes);
-  let failure: Error | null = null;
-  const sent = (error: Error | null) => {
-    failure ??= error;
-    if (--left === 0) done(failure);
-  };
-  for (let at = 0; at < length; at += packetBytes) {
-    socket.send(bytes, at, Math.min(packetBytes, length - at), sent);
-  }
+  const last = Math.max(0, Math.ceil(length / packetBytes) - 1) * packetBytes;
+  for (let at = 0; at < last; at += packetBytes) socket.send(bytes, at, packetBytes);
+  socket.send(bytes, last, length - last, done);
 }

@@ -12,6 +12,8 @@ export const UDP_GRO = 104;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_RCVBUF = 8;
+const SO_SNDBUF = 7;
+const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const IPPROTO_IP = 0;
 const IP_ADD_MEMBERSHIP = 35;
@@ -120,7 +122,14 @@ export function tryGrowReceiveBuffer(socket: dgram.Socket, wantedBytes: number):
   }
 }
 
-/** As above; the superuser may go beyond the system's limit. */
+/** Asks for a send queue of `wantedBytes`; the superuser may go beyond the system's limit. */
+export function setNativeSendBuffer(native: Native, fd: number, wantedBytes: number): void {
+  if (!native.setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, wantedBytes)) {
+    native.setOption(fd, SOL_SOCKET, SO_SNDBUF, wantedBytes);
+  }
+}
+
+/** As `tryGrowReceiveBuffer`; the superuser may go beyond the system's limit. */
 export function growNativeReceiveBuffer(native: Native, fd: number, wantedBytes: number): number {
   if (!native.setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, wantedBytes)) {
     native.setOption(fd, SOL_SOCKET, SO_RCVBUF, wantedBytes);

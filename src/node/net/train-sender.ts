@@ -1,0 +1,165 @@
+/**
+ * Hands whole trains to the kernel with one system call each (`sendmsg`), which gathers headers and
+ * payloads from where they lie. The kernel's structures are laid out by hand, for 64-bit
+ * little-endian Linux.
+ */
+import type { Payloads } from '../../server/train.js';
+import type { Native } from '../native.js';
+
+/** Segments that every kernel with segmentation offload takes in one train (UDP_MAX_SEGMENTS). */
+export const MOST_SEGMENTS = 64;
+/** A header and a payload for each packet. */
+const MOST_PIECES = 2 * MOST_SEGMENTS;
+const IOVEC_BYTES = 16;
+const IOVEC_WORDS = 4;
+const MSGHDR_BYTES = 56;
+const MSGHDR_IOVECS_OFFSET = 16;
+const MSGHDR_COUNT_OFFSET = 24;
+const WORD = 2 ** 32;
+const MSG_DONTWAIT = 0x40;
+/** Results of a send that may be tried again: the queue is full. */
+const EAGAIN = 11;
+const ENOBUFS = 105;
+/** A full queue is looked at again after this: it drains at the network's pace. */
+const RETRY_MS = 1;
+/** What a send comes to when the train has to wait. */
+export const WAITS = -1;
+
+export class TrainSender {
+  readonly #native: Native;
+  readonly #fd: number;
+  readonly #iovecs = Buffer.alloc(MOST_PIECES * IOVEC_BYTES);
+  readonly #words: Uint32Array;
+  readonly #message = Buffer.alloc(MSGHDR_BYTES);
+  readonly #messageAddress: bigint;
+  /** Looking an address up costs more than all else here. */
+  readonly #addresses = new WeakMap<Buffer, number>();
+  /** A train that the kernel had no room for, in one piece: what it was gathered from may change. */
+  readonly #waiting: Buffer;
+  #waitingBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param mostBytes of a train */
+  constructor(native: Native, fd: number, mostBytes: number) {
+    this.#native = native;
+    this.#fd = fd;
+    this.#waiting = Buffer.allocUnsafeSlow(mostBytes);
+    this.#words = new Uint32Array(this.#iovecs.buffer, this.#iovecs.byteOffset);
+    this.#message.writeBigUInt64LE(native.addressOf(this.#iovecs), MSGHDR_IOVECS_OFFSET);
+    this.#messageAddress = native.addressOf(this.#message);
+  }
+
+  /** A train waits for room in the kernel: send nothing else before `onDrained` of `send` is called. */
+  get isBusy(): boolean {
+    return this.#waitingBytes > 0;
+  }
+
+  /**
+   * @param bytes the headers one after the other, or, without payloads, all of the train
+   * @param onDrained called when a train that had to wait is out
+   * @returns 0, `WAITS`, or the system's error number: the train is lost
+   */
+  send(
+    bytes: Buffer,
+    lengthBytes: number,
+    packetBytes: number,
+    payloads: Payloads | null,
+    onDrained: () => void,
+  ): number {
+    if (this.isBusy) return EAGAIN;
+    const pieces =
+      payloads === null
+        ? this.#layWhole(bytes, lengthBytes)
+        : this.#layPieces(bytes, lengthBytes, packetBytes, payloads);
+    const error = this.#try(pieces);
+    if (error !== EAGAIN && error !== ENOBUFS) return error;
+    if (payloads === null) bytes.copy(this.#waiting, 0, 0, lengthBytes);
+    else copyTrain(this.#waiting, bytes, lengthBytes, packetBytes, payloads);
+    this.#waitingBytes = lengthBytes;
+    this.#retryLater(onDrained);
+    return WAITS;
+  }
+
+  #retryLater(onDrained: () => void): void {
+    this.#timer = setTimeout(() => {
+      const error = this.#try(this.#layWhole(this.#waiting, this.#waitingBytes));
+      if (error === EAGAIN || error === ENOBUFS) {
+        this.#retryLater(onDrained);
+        return;
+      }
+      this.#waitingBytes = 0;
+      onDrained();
+    }, RETRY_MS);
+  }
+
+  /** @returns 0, or the system's error number */
+  #try(pieces: number): number {
+    this.#message.writeUInt32LE(pieces, MSGHDR_COUNT_OFFSET);
+    return this.#native.sendmsg(this.#fd, this.#messageAddress, MSG_DONTWAIT);
+  }
+
+  #layWhole(bytes: Buffer, lengthBytes: number): number {
+    this.#lay(0, this.#addressOf(bytes), lengthBytes);
+    return 1;
+  }
+
+  #layPieces(
+    headers: Buffer,
+    lengthBytes: number,
+    packetBytes: number,
+    { bytes, starts, headerBytes }: Payloads,
+  ): number {
+    const headersAddress = this.#addressOf(headers);
+    let source: Buffer | null = null;
+    let sourceAddress = 0;
+    let packet = 0;
+    for (let left = lengthBytes; left > 0; left -= packetBytes) {
+      if (bytes[packet] !== source) {
+        source = bytes[packet]!;
+        sourceAddress = this.#addressOf(source);
+      }
+      const payloadBytes = Math.min(packetBytes, left) - headerBytes;
+      this.#lay(2 * packet, headersAddress + packet * headerBytes, headerBytes);
+      this.#lay(2 * packet + 1, sourceAddress + starts[packet]!, payloadBytes);
+      packet++;
+    }
+    return 2 * packet;
+  }
+
+  /** Writes an iovec: addresses fit a double, and BigInts would be allocated. */
+  #lay(piece: number, address: number, lengthBytes: number): void {
+    const at = piece * IOVEC_WORDS;
+    this.#words[at] = address % WORD;
+    this.#words[at + 1] = address / WORD;
+    this.#words[at + 2] = lengthBytes;
+  }
+
+  #addressOf(bytes: Buffer): number {
+    let address = this.#addresses.get(bytes);
+    if (address === undefined) {
+      address = Number(this.#native.addressOf(bytes));
+      this.#addresses.set(bytes, address);
+    }
+    return address;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Puts a gathered train into one piece. */
+export function copyTrain(
+  out: Buffer,
+  headers: Buffer,
+  lengthBytes: number,
+  packetBytes: number,
+  { bytes, starts, headerBytes }: Payloads,
+): void {
+  for (let packet = 0, at = 0; at < lengthBytes; packet++, at += packetBytes) {
+    headers.copy(out, at, packet * headerBytes, (packet + 1) * headerBytes);
+    const payloadBytes = Math.min(packetBytes, lengthBytes - at) - headerBytes;
+    const start = starts[packet]!;
+    bytes[packet]!.copy(out, at + headerBytes, start, start + payloadBytes);
+  }
+}
