@@ -8,6 +8,7 @@ import {
   blockLengthOf,
   blockOf,
   chunkOf,
+  continuesBlock,
   Encoding,
   type EncodingId,
   encodedLengthOf,
@@ -74,6 +75,27 @@ test('property: a block header reads back at any offset, and writes nothing besi
       assert.equal(sessionLow(bytes, offset), Number(header.session & 0xffffffffn));
       assert(bytes.subarray(0, offset).every((byte) => byte === 0xa5));
       assert(bytes.subarray(end).every((byte) => byte === 0xa5));
+    }),
+  );
+});
+
+test('property: a block continues the one before only if nothing but block and position moves on', () => {
+  const places = fc.record({
+    at: fc.nat({ max: BLOCK_HEADER_BYTES - 1 }),
+    mask: fc.integer({ min: 1, max: 255 }),
+  });
+  fc.assert(
+    fc.property(headers, fc.nat({ max: 90 }), places, (header, payload, { at, mask }) => {
+      fc.pre(header.block < 0xffff);
+      const length = BLOCK_HEADER_BYTES + payload;
+      const bytes = Buffer.alloc(2 * length);
+      const next = { ...header, block: header.block + 1, position: (header.position + 1) >>> 0 };
+      writeBlockHeader(bytes, 0, header, payload);
+      writeBlockHeader(bytes, length, next, payload);
+      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length), true);
+      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length - 1), false);
+      bytes[length + at]! ^= mask;
+      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length), false);
     }),
   );
 });

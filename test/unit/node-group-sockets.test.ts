@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import { test } from 'node:test';
+import type { Native } from '../../src/node/native.js';
+import { type GroupReceiver, openGroupReceiver } from '../../src/node/net/group-receiver.js';
+import { openGroupSender } from '../../src/node/net/group-sender.js';
+import { chooseInterface } from '../../src/node/net/network-interface.js';
+import { copyTrain, TrainSender, WAITS } from '../../src/node/net/train-sender.js';
+import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
+import { Train } from '../../src/server/train.js';
+
+const GROUP = '239.255.76.71';
+const BLOCK_SIZE = 200;
+const PACKET_BYTES = BLOCK_HEADER_BYTES + BLOCK_SIZE;
+
+interface Ear {
+  receiver: GroupReceiver;
+  /** All that came so far, in order. */
+  heard(lengthBytes: number): Promise<Buffer>;
+  readonly addresses: Set<string>;
+}
+
+async function listen(port: number, offload: boolean): Promise<Ear> {
+  const parts: Buffer[] = [];
+  const addresses = new Set<string>();
+  let wake = () => {};
+  const options = { group: GROUP, port, chosen: chooseInterface('lo', GROUP), ttl: 1, offload };
+  const receiver = await openGroupReceiver(options, {
+    onPackets(bytes, start, end, address) {
+      parts.push(Buffer.from(bytes.subarray(start, end)));
+      addresses.add(address);
+    },
+    onBatch: () => wake(),
+    canTake: () => true,
+  });
+  const count = () => parts.reduce((sum, part) => sum + part.length, 0);
+  return {
+    receiver,
+    addresses,
+    async heard(lengthBytes) {
+      while (count() < lengthBytes) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      return Buffer.concat(parts);
+    },
+  };
+}
+
+/** @returns a train of blocks of two chunks, gathered or not, and its bytes */
+function pack(gathers: boolean) {
+  const train = new Train(0x1122334455667788n, BLOCK_SIZE, gathers);
+  const out = Buffer.alloc(8192);
+  train.begin(out, out.length);
+  let position = 7;
+  for (const chunk of [3, 4]) {
+    const bytes = Buffer.from(Array.from({ length: 1890 }, (_, at) => (at * chunk) & 255));
+    const source = { chunk, bytes, encodedLength: 1890, blockCount: 10, encoding: 0, variant: 0 };
+    for (let block = chunk === 3 ? 2 : 5; block < (chunk === 3 ? 6 : 10); block++) {
+      position = train.add(0, { ...source, encoding: 0 }, block, position);
+    }
+  }
+  return { out, length: train.length, payloads: train.payloads };
+}
+
+/** The same train in one piece. */
+function wholeTrain(): Buffer {
+  const { out, length } = pack(false);
+  return out.subarray(0, length);
+}
+
+test('a gathered train in one piece is the train that was packed in one piece', () => {
+  const { out, length, payloads } = pack(true);
+  const whole = Buffer.alloc(length);
+  copyTrain(whole, out, length, PACKET_BYTES, payloads!);
+  assert.deepEqual(whole, wholeTrain());
+});
+
+for (const offload of [true, false]) {
+  const how = offload ? 'through the C library where it is there' : 'through Node alone';
+
+  test(`trains and single packets arrive whole and in order, ${how}`, {
+    timeout: 20_000,
+  }, async () => {
+    const port = offload ? 27_101 : 27_102;
+    const ear = await listen(port, offload);
+    ear.receiver.expect(PACKET_BYTES);
+    const chosen = chooseInterface('lo', GROUP);
+    const sender = await openGroupSender(
+      { group: GROUP, port, chosen, ttl: 1, offload },
+      PACKET_BYTES,
+    );
+    const { out, length, payloads } = pack(sender.gathers);
+    const status = Buffer.alloc(47, 0x33);
+    const expected: Buffer[] = [];
+    for (let i = 0; i < 5; i++) {
+      const train = { bytes: out, length, packetBytes: PACKET_BYTES, payloads };
+      const single = { bytes: status, length: 47, packetBytes: 47, payloads: null };
+      for (const outgoing of [train, single]) {
+        const error = await new Promise((resolve) => sender.send(outgoing, resolve));
+        assert.equal(error, null);
+      }
+      expected.push(wholeTrain(), status);
+    }
+    const all = Buffer.concat(expected);
+    assert.deepEqual(await ear.heard(all.length), all);
+    assert.equal(sender.isBusy, false);
+    sender.close();
+    ear.receiver.close();
+  });
+
+  test(`datagrams of any length arrive whole and in order, ${how}`, {
+    timeout: 20_000,
+  }, async () => {
+    const port = offload ? 27_103 : 27_104;
+    const ear = await listen(port, offload);
+    const socket = dgram.createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    socket.setMulticastInterface('127.0.0.1');
+    const lengths = [100, 3000, 100, 100, 20, 100, 101, 9000, 99, ...new Array(40).fill(100), 7];
+    const sent = lengths.map((length, i) => Buffer.alloc(length, i + 1));
+    const half = lengths.length >> 1;
+    for (const [i, bytes] of sent.entries()) {
+      if (i === half) {
+        await ear.heard(Buffer.concat(sent.slice(0, i)).length);
+        ear.receiver.expect(100);
+      }
+      await new Promise((resolve) => socket.send(bytes, port, GROUP, resolve));
+    }
+    const all = Buffer.concat(sent);
+    assert.deepEqual(await ear.heard(all.length), all);
+    // Once more in one go, so that they lie in the socket together.
+    for (const bytes of sent) socket.send(bytes, port, GROUP);
+    const twice = Buffer.concat([all, all]);
+    assert.deepEqual(await ear.heard(twice.length), twice);
+    assert.deepEqual([...ear.addresses], ['127.0.0.1']);
+    socket.close();
+    ear.receiver.close();
+  });
+}
+
+test('a train that finds the queue full waits, in the order of sends, and says when it is out', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const results: number[] = [0, 11, 105, 0, 1];
+  const native = { addressOf: () => 4096n, sendmsg: () => results.shift()! };
+  const sender = new TrainSender(native as unknown as Native, 5, 8192);
+  const { out, length, payloads } = pack(true);
+  let drained = 0;
+  const send = () => sender.send(out, length, PACKET_BYTES, payloads, () => drained++);
+  assert.equal(send(), 0);
+  assert.equal(send(), WAITS);
+  assert.equal(sender.isBusy, true);
+  assert.notEqual(send(), 0, 'nothing overtakes it');
+  t.mock.timers.tick(1);
+  assert.deepEqual([sender.isBusy, drained], [true, 0], 'still no room');
+  t.mock.timers.tick(1);
+  assert.deepEqual([sender.isBusy, drained], [false, 1]);
+  assert.equal(send(), 1, 'an error of the system is handed on');
+  assert.deepEqual(results, []);
+});
