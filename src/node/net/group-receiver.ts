@@ -20,8 +20,13 @@ import {
 import { bindSocket, networkFailure } from './udp-binding.js';
 
 const WANTED_RECEIVE_BUFFER_BYTES = 64 * 1024 * 1024;
-/** While packets come, the socket is looked at this often: each look costs more than what it brings. */
-const BUSY_POLL_MS = 2;
+/**
+ * While packets come, the socket is looked at this often: each look costs more than what it brings.
+ * A small buffer could overflow sooner.
+ */
+const BUSY_POLL_MS = 5;
+const SMALL_BUFFER_POLL_MS = 2;
+const SMALL_BUFFER_BYTES = 8 * 1024 * 1024;
 const IDLE_POLL_MS = 8;
 /** Packets that Node takes in one turn of its event loop when there are enough. */
 const PACKETS_PER_TURN = 32;
@@ -128,7 +133,8 @@ function openThroughLibrary(
   const receiveBufferBytes = growNativeReceiveBuffer(native, fd, WANTED_RECEIVE_BUFFER_BYTES);
   const canCoalesce = native.setOption(fd, SOL_UDP, UDP_GRO, 1);
   const reader = new BatchReader(native, fd, isIPv6(group));
-  const poller = new Poller(reader, handler);
+  const isSmall = receiveBufferBytes < SMALL_BUFFER_BYTES;
+  const poller = new Poller(reader, handler, isSmall ? SMALL_BUFFER_POLL_MS : BUSY_POLL_MS);
   return {
     transport: canCoalesce ? 'batches and coalescing' : 'batches',
     receiveBufferBytes,
@@ -147,13 +153,15 @@ function openThroughLibrary(
 class Poller {
   readonly #reader: BatchReader;
   readonly #handler: GroupHandler;
+  readonly #busyPollMs: number;
   #timer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #waitMs = IDLE_POLL_MS;
 
-  constructor(reader: BatchReader, handler: GroupHandler) {
+  constructor(reader: BatchReader, handler: GroupHandler, busyPollMs: number) {
     this.#reader = reader;
     this.#handler = handler;
+    this.#busyPollMs = busyPollMs;
     this.#timer = setTimeout(this.#poll, 0);
   }
 
@@ -173,7 +181,7 @@ class Poller {
     if (mayHaveMore) {
       this.#immediate = setImmediate(this.#poll);
     } else {
-      this.#waitMs = count > 0 ? BUSY_POLL_MS : Math.min(this.#waitMs * 2, IDLE_POLL_MS);
+      this.#waitMs = count > 0 ? this.#busyPollMs : Math.min(this.#waitMs * 2, IDLE_POLL_MS);
       this.#timer = setTimeout(this.#poll, this.#waitMs);
     }
     if (count > 0) this.#handler.onBatch();
