@@ -39,10 +39,11 @@ export class StreamCounters {
     this.position = advancePosition(position, 1);
   }
 
-  /** Counts `count` packets of `length` bytes each, which begin at the position expected next. */
-  seenRun(count: number, length: number): void {
+  /** Counts `count` packets of `lengthBytes` in all, which begin at the position expected next. */
+  seenRun(count: number, lengthBytes: number): void {
     this.packetsReceived += count;
-    this.wireBytes += count * length;
+    this.wireBytes += lengthBytes;
+    this.#isNew = false;
     this.position = advancePosition(this.position, count);
   }
 
