@@ -1,7 +1,8 @@
 /**
- * How much one client may make the server send. Whatever it reports, the sum is bounded:
+ * How much one client, or all clients of one address together, may make the server send. Whatever
+ * they report, the sum is bounded:
  *
- *     256 + 8 times the image + 64 chunks for each chunk that it gained
+ *     256 + 8 times the image + 64 chunks for each chunk that was gained
  *
  * The first terms leave room for loss. The last is for clients that the stream leaves behind: one that
  * keeps a fiftieth of each pass asks for the rest of the image again and again, but gains each time.
@@ -13,27 +14,43 @@ const TIMES_THE_IMAGE = 8;
 const CHUNKS_PER_GAIN = 64;
 
 export class Allowance {
-  #left: number;
-  #mostHad = 0;
+  readonly #initialChunks: number;
+  readonly #forgivenPerMs: number;
+  #spentChunks = 0;
+  #mostHadChunks = 0;
+  #atMs = Number.NEGATIVE_INFINITY;
 
-  /** @param chunkCount of the image, pages of its map included */
-  constructor(chunkCount: number) {
-    this.#left = LEAST_CHUNKS + TIMES_THE_IMAGE * chunkCount;
+  /**
+   * @param chunkCount of the image, pages of its map included
+   * @param forgivenPerMs chunks of what was spent that are forgotten in a millisecond
+   */
+  constructor(chunkCount: number, forgivenPerMs = 0) {
+    this.#initialChunks = LEAST_CHUNKS + TIMES_THE_IMAGE * chunkCount;
+    this.#forgivenPerMs = forgivenPerMs;
   }
 
-  get isSpent(): boolean {
-    return this.#left <= 0;
+  isSpent(now: number): boolean {
+    this.#forgive(now);
+    return this.#spentChunks >= this.#initialChunks + CHUNKS_PER_GAIN * this.#mostHadChunks;
   }
 
-  /** The client's asking made so many chunks pending. */
-  spend(chunks: number): void {
-    this.#left -= chunks;
+  /** Somebody's asking made so many chunks pending. */
+  spend(chunks: number, now: number): void {
+    this.#forgive(now);
+    this.#spentChunks += chunks;
   }
 
-  /** The client says that it has so many chunks. What was had before is no gain. */
+  /** A client says that it has so many chunks. What was had before is no gain. */
   noteHad(chunks: number): void {
-    if (chunks <= this.#mostHad) return;
-    this.#left += (chunks - this.#mostHad) * CHUNKS_PER_GAIN;
-    this.#mostHad = chunks;
+    this.#mostHadChunks = Math.max(this.#mostHadChunks, chunks);
+  }
+
+  #forgive(now: number): void {
+    // Nothing is spent before the first look, so that its endless past forgives nothing.
+    if (this.#spentChunks > 0) {
+      const forgiven = (now - this.#atMs) * this.#forgivenPerMs;
+      this.#spentChunks = Math.max(0, this.#spentChunks - forgiven);
+    }
+    this.#atMs = now;
   }
 }

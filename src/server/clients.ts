@@ -5,6 +5,7 @@ import { MOST_SENTINELS } from '../protocol/from-server.js';
 import { positionsBetween } from '../protocol/position.js';
 import { Allowance } from './allowance.js';
 import type { ServedClient } from './events.js';
+import type { Origin, Origins } from './origins.js';
 
 /** Where a packet came from or goes to. */
 export interface Peer {
@@ -55,6 +56,8 @@ export class Client {
   lastHeardMs: number;
   /** How much more the client may make the server send. */
   readonly allowance: Allowance;
+  /** The address that it comes from; null before it is in the table. */
+  origin: Origin | null = null;
   readonly #chunkCount: number;
   /** Packets, arrived or lost, that the loss is judged by. */
   evidencePackets = 0;
@@ -131,7 +134,9 @@ export class Client {
     this.state = report.state;
     this.missingChunks = report.missingChunks;
     this.provenChunks = report.provenChunks;
-    this.allowance.noteHad(Math.max(0, this.#chunkCount - report.missingChunks));
+    const hadChunks = Math.max(0, this.#chunkCount - report.missingChunks);
+    this.allowance.noteHad(hadChunks);
+    this.origin?.allowance.noteHad(hadChunks);
     this.receiveBufferBytes = report.receiveBufferBytes;
   }
 
@@ -187,6 +192,11 @@ export class ClientTable {
   readonly #clients = new Map<bigint, Client>();
   /** Clients that had not reported when last looked at, in the order in which they joined. */
   readonly #strangers = new Set<Client>();
+  readonly #origins: Origins;
+
+  constructor(origins: Origins) {
+    this.#origins = origins;
+  }
 
   get size(): number {
     return this.#clients.size;
@@ -209,14 +219,26 @@ export class ClientTable {
     }
     this.#clients.set(client.id, client);
     this.#strangers.add(client);
+    client.origin = this.#origins.enter(client.peer.address);
     return client;
+  }
+
+  /** The client speaks from elsewhere now. */
+  move(client: Client, peer: Peer): void {
+    const { origin } = client;
+    client.peer = peer;
+    if (origin === null || origin.address === peer.address) return;
+    client.origin = this.#origins.enter(peer.address);
+    this.#origins.leave(origin);
   }
 
   /** Drops the client that joined first of those that never reported. @returns whether there is one */
   #dropStranger(): boolean {
     for (const client of this.#strangers) {
       this.#strangers.delete(client);
-      if (client.reportedMs === null) return this.#clients.delete(client.id);
+      if (client.reportedMs !== null) continue;
+      this.#delete(client);
+      return true;
     }
     return false;
   }
@@ -224,6 +246,8 @@ export class ClientTable {
   #delete(client: Client): void {
     this.#clients.delete(client.id);
     this.#strangers.delete(client);
+    if (client.origin !== null) this.#origins.leave(client.origin);
+    client.origin = null;
   }
 
   /** The clients that joined last, in the order in which they joined. */

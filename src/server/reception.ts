@@ -91,11 +91,24 @@ export class Reception {
     if (request === null) return false;
     const client = this.#knownClient(request.client, from, now);
     if (client === null || !client.mayAsk(now) || this.#isAhead(request.asOfPosition)) return false;
-    if (client.allowance.isSpent) return false;
-    client.allowance.spend(this.#parts.stream.ask(request, client.followed));
-    if (client.allowance.isSpent) this.#tellSpent(client);
+    if (client.allowance.isSpent(now) || !this.#mayOriginAsk(client, now)) return false;
+    const chunks = this.#parts.stream.ask(request, client.followed);
+    client.allowance.spend(chunks, now);
+    client.origin?.allowance.spend(chunks, now);
+    if (client.allowance.isSpent(now)) this.#tellSpent(client);
     this.#parts.statusClock.noteRequest(now);
     return true;
+  }
+
+  /** Whether something is left for the clients of this address; tells when somebody first gets nothing. */
+  #mayOriginAsk({ origin }: Client, now: number): boolean {
+    if (origin === null || !origin.allowance.isSpent(now)) return true;
+    if (!origin.isTold) {
+      origin.isTold = true;
+      const text = `the clients at ${origin.address} together asked for far more than their progress explains; from now on they are heard only now and then`;
+      this.#parts.observe({ type: 'notice', text });
+    }
+    return false;
   }
 
   #handleReport(bytes: Buffer, from: Peer, now: number): boolean {
@@ -139,7 +152,7 @@ export class Reception {
     if (!known.isAt(from) && !(isBack && host !== '')) return null;
     // Back after a silence: it must learn where the stream is.
     if (isBack) this.#parts.statusClock.hasten(now);
-    known.peer = from;
+    this.#parts.clients.move(known, from);
     known.lastHeardMs = now;
     if (host !== '') known.host = host;
     return known;

@@ -11,6 +11,7 @@ import type { ServerEvent, ServerProgress } from './events.js';
 import { LEAST_SILENT_MS, Listeners } from './listeners.js';
 import { Neighbours } from './neighbours.js';
 import type { ReadOrder, ReadOutcome, Transmit } from './orders.js';
+import { Origins } from './origins.js';
 import { Pacer } from './pacer.js';
 import { RateController } from './rate.js';
 import { Reception } from './reception.js';
@@ -26,8 +27,8 @@ const MOST_SHOWN = 512;
 
 export class ServerSession {
   readonly #config: ServerConfig;
-  readonly #clients = new ClientTable();
-  readonly #listeners = new Listeners(this.#clients);
+  readonly #clients: ClientTable;
+  readonly #listeners: Listeners;
   readonly #rate: RateController;
   readonly #pacer = new Pacer();
   readonly #stream: Stream;
@@ -45,6 +46,8 @@ export class ServerSession {
   constructor(config: ServerConfig) {
     const { session, blockSize, map, slots, gathers = false } = config;
     this.#config = config;
+    this.#clients = new ClientTable(new Origins(map.geometry));
+    this.#listeners = new Listeners(this.#clients);
     const cache = new ChunkCache(slots, blockSize);
     this.#stream = new Stream({ session, blockSize, map, cache, gathers });
     this.#statusClock = new StatusClock(session, this.#stream, this.#listeners);

@@ -11,9 +11,9 @@ test('property: whatever a client says it has, what it may cause is bounded', ()
       (chunks, claims) => {
         const allowance = new Allowance(chunks);
         let caused = 0;
-        for (let round = 0; !allowance.isSpent; round++) {
+        for (let round = 0; !allowance.isSpent(round); round++) {
           allowance.noteHad(Math.min(chunks, claims[round % (claims.length + 1)] ?? 0));
-          allowance.spend(chunks);
+          allowance.spend(chunks, round);
           caused += chunks;
         }
         assert.ok(caused <= 256 + (8 + 64 + 1) * chunks, `${caused} of ${chunks}`);
@@ -26,8 +26,8 @@ test('a client that gains a fiftieth of each pass is served to its end', () => {
   const chunks = 5000;
   const allowance = new Allowance(chunks);
   for (let had = 0; had < chunks; had += chunks / 50) {
-    assert.equal(allowance.isSpent, false, `at ${had}`);
-    allowance.spend(chunks - had);
+    assert.equal(allowance.isSpent(had), false, `at ${had}`);
+    allowance.spend(chunks - had, had);
     allowance.noteHad(had + chunks / 50);
   }
 });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { ClientState, type Report } from '../../src/protocol/from-client.js';
 import { MOST_SENTINELS } from '../../src/protocol/from-server.js';
 import { Client, ClientTable, electSentinels } from '../../src/server/clients.js';
+import { Origins } from '../../src/server/origins.js';
 
 const PEER = { address: '10.0.0.9', port: 40_000 };
 
@@ -16,9 +17,11 @@ function reporterOf(id: bigint, nowMs = 0): Client {
   return client;
 }
 
+const newTable = () => new ClientTable(new Origins({ chunkCount: 100, chunkSizeBytes: 64 }));
+
 /** A table with as many clients as it takes. */
 function fullTable(clientOfId: (id: bigint) => Client): ClientTable {
-  const table = new ClientTable();
+  const table = newTable();
   for (let size = -1; table.size > size; ) {
     size = table.size;
     table.add(clientOfId(BigInt(size)), 0);
@@ -116,7 +119,7 @@ test('a client is shown by what it last said, and as silent when it says no more
 });
 
 test('those wait for packets who are not done, and were heard of lately', () => {
-  const table = new ClientTable();
+  const table = newTable();
   const states = Object.values(ClientState);
   for (const [index, state] of states.entries()) {
     const client = clientOf(BigInt(index));

@@ -115,13 +115,13 @@ export class ServerDriver {
     this.session.handleDatagram(bytes, from, this.now);
   }
 
-  join(client = CLIENT): void {
-    this.handle(encodeMapRequest({ client, isServer: false, host: `host-${client}` }));
+  join(client = CLIENT, from = PEER): void {
+    this.handle(encodeMapRequest({ client, isServer: false, host: `host-${client}` }), from);
   }
 
-  ask(request: Partial<BlockRequest>): void {
+  ask(request: Partial<BlockRequest>, from = PEER): void {
     const base = { session: SESSION, client: CLIENT, asOfPosition: 1, space: 0 as const };
-    this.handle(encodeBlockRequest({ ...base, ranges: [], halves: [], ...request }));
+    this.handle(encodeBlockRequest({ ...base, ranges: [], halves: [], ...request }), from);
   }
 
   report(numbers: Partial<Report>): void {
