@@ -6,8 +6,15 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { type Lab, labTest } from '../lab/lab.js';
-import { type ClientProgram, startClient, startServer } from '../lab/programs.js';
+import {
+  type ClientProgram,
+  type ServerProgram,
+  startClient,
+  startServer,
+} from '../lab/programs.js';
+import type { RunningProcess } from '../lab/running.js';
 import type { AttackOptions, AttackResult } from './attacker.js';
+import type { GluttonNews, GluttonOptions } from './glutton.js';
 import { faultSeed, Tally } from './tally.js';
 
 const mebibyte = 1 << 20;
@@ -20,6 +27,7 @@ const packetsPerSecond = 50_000;
 const lastsMs = 3000;
 const seed = faultSeed();
 const attackerPath = fileURLToPath(new URL('./attacker.js', import.meta.url));
+const gluttonPath = fileURLToPath(new URL('./glutton.js', import.meta.url));
 
 type Aim = Pick<AttackOptions, 'aim' | 'spoofed'>;
 
@@ -93,3 +101,51 @@ async function lateClient(lab: Lab, image: string, tally: Tally): Promise<void> 
 hostileTest('a flood of forged requests', { aim: 'server', spoofed: null }, lateClient);
 hostileTest('a flood at the client', { aim: 'client', spoofed: null });
 hostileTest("a flood at the client in the server's name", { aim: 'client', spoofed: '10.77.0.1' });
+
+/** Waits until it asked so many times more. */
+async function askedMore(glutton: RunningProcess, times: number): Promise<void> {
+  const asked = () =>
+    (JSON.parse(glutton.lines.at(-1) ?? '{"askedCount":0}') as GluttonNews).askedCount;
+  const wanted = asked() + times;
+  await glutton.waitUntil(`${wanted} requests`, () => asked() >= wanted || undefined);
+}
+
+/** What the server has sent by its next word. */
+async function wireBytesNow(server: ServerProgram): Promise<number> {
+  const heard = server.events.length;
+  const { progress } = await server.waitFor(
+    'progress',
+    (event) => server.events.indexOf(event) >= heard,
+  );
+  return progress.wireBytes;
+}
+
+labTest('one host that is one invented client after the other', 3, async (lab) => {
+  const tally = new Tally();
+  const [serverHost, , host] = lab.world.hosts;
+  const imageBytes = 4 * mebibyte;
+  const image = lab.scratch.randomFile('disk.img', imageBytes);
+  const server = lab.startServer(['-f', image]);
+  await server.waitFor('serving');
+  const options: GluttonOptions = {
+    server: { address: serverHost!.address, port: 7500 },
+    chunkCount: imageBytes / chunkSizeBytes,
+  };
+  const glutton = host!.start(process.execPath, [gluttonPath, JSON.stringify(options)]);
+  await server.waitFor('notice', ({ text }) => text.includes(host!.address));
+  await askedMore(glutton, 300);
+  const images = [(await wireBytesNow(server)) / imageBytes];
+  await askedMore(glutton, 1000);
+  images.push((await wireBytesNow(server)) / imageBytes);
+  await lab.startClient(2).waitStatus(0);
+  tally.compare(lab.copyPath(2), image);
+  await askedMore(glutton, 300);
+  images.push((await wireBytesNow(server)) / imageBytes);
+  const [first, second, third] = images as [number, number, number];
+  // 256 chunks, 8 times the image and what a last request asked for.
+  assert.ok(first > 20 && first < 28, `${first} images were sent`);
+  assert.ok(second - first < 0.2, `${second - first} images more`);
+  assert.ok(third - second < 1.5, `${third - second} images for the real client`);
+  assert.equal(server.all('notice').length, 1, 'the operator is told once');
+  tally.print('invented clients', `images sent: ${images.map((n) => n.toFixed(2)).join(', ')}`);
+});
