@@ -12,6 +12,7 @@ import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
 import { type GroupReceiver, openGroupReceiver } from './net/group-receiver.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
+import { sendByAgain, startRenewing } from './net/renewal.js';
 import { openRequestSocket } from './net/request-socket.js';
 import { PacketStash } from './net/stash.js';
 import type { ClientOptions } from './options.js';
@@ -72,6 +73,7 @@ class Client {
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #progressTimer: NodeJS.Timeout | undefined;
+  #renewal: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: unknown) => void };
 
   constructor(
@@ -112,7 +114,14 @@ class Client {
       },
     );
     this.#group = receiver;
-    this.#socket = await openRequestSocket(this.#options, this.#chosen);
+    const socket = await openRequestSocket(this.#options, this.#chosen);
+    this.#socket = socket;
+    const renew = (chosen: ChosenInterface) => {
+      sendByAgain(socket, chosen);
+      return receiver.rejoin(chosen);
+    };
+    const tell = (text: string) => this.#observe({ type: 'notice', text });
+    this.#renewal = startRenewing(this.#options.interface, group, renew, tell);
     const mebibytes = Math.round(receiver.receiveBufferBytes / 2 ** 20);
     const transport = `${receiver.transport}, receive buffer ${mebibytes} MiB`;
     this.#observe({ type: 'listening', group, port, interface: this.#chosen.label, transport });
@@ -375,6 +384,7 @@ class Client {
     this.#isEnded = true;
     clearTimeout(this.#timer);
     clearInterval(this.#progressTimer);
+    clearInterval(this.#renewal);
     this.#session.leave(now());
     const farewell = this.#session.pollTransmit();
     const socket = this.#socket;

@@ -16,6 +16,7 @@ import { debugLog } from './debug-log.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
+import { joinAgain, sendByAgain, startRenewing } from './net/renewal.js';
 import type { ServerOptions } from './options.js';
 import { sha256 } from './sha256.js';
 import { extentsOf } from './source/holes.js';
@@ -95,6 +96,7 @@ class Server {
   #isPumping = false;
   #isClosed = false;
   #progressTimer: NodeJS.Timeout | undefined;
+  #renewal: NodeJS.Timeout | undefined;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
 
   constructor(
@@ -228,9 +230,21 @@ class Server {
         this.#queuePump();
       });
       this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
+      this.#renewal = startRenewing(
+        this.#options.interface,
+        this.#options.group,
+        (chosen) => this.#renew(chosen),
+        (text) => this.#observe({ type: 'notice', text }),
+      );
       this.#preparation.begin();
       this.#pump();
     });
+  }
+
+  #renew(chosen: ChosenInterface): boolean {
+    this.#sender.renew(chosen);
+    sendByAgain(this.#socket, chosen);
+    return joinAgain(this.#socket, this.#options.group, chosen);
   }
 
   /** Many things may happen in one turn of the event loop: one pump after them is enough. */
@@ -395,6 +409,7 @@ class Server {
     this.#unreadable.close();
     clearTimeout(this.#timer);
     clearInterval(this.#progressTimer);
+    clearInterval(this.#renewal);
     await this.#sayGoodbye();
     this.#sender?.close();
     this.#socket.close();

@@ -75,6 +75,39 @@ outageTest(
   },
 );
 
+for (const [path, options] of [
+  ['through the C library', []],
+  ['through Node', ['--no-offload']],
+] as const) {
+  outageTest(
+    `the client's network adapter is pulled and plugged in again, ${path}`,
+    400,
+    ({ world }) => world.host(2).unplug(),
+    ({ world }) => world.host(2).plugIn(),
+    [...options],
+  );
+
+  labTest(
+    `the server's network adapter, ${path}, and a client that comes later`,
+    3,
+    async (lab) => {
+      const tally = new Tally();
+      const image = lab.scratch.randomFile('disk.img', sizeBytes);
+      const server = lab.startServer(['-f', image, ...rate, ...options, '--exit-after', '2']);
+      const client = lab.startClient(2, [...options]);
+      await underWay(client);
+      lab.world.host(1).unplug();
+      tally.faults += 1;
+      lab.world.host(1).plugIn();
+      await server.waitFor('notice', ({ text }) => text.includes('e0 was made anew'));
+      const late = lab.startClient(3, [...options]);
+      await Promise.all([client, late, server].map((program) => program.waitStatus(0)));
+      for (const host of [2, 3]) tally.compare(lab.copyPath(host), image);
+      tally.print("the server's network adapter");
+    },
+  );
+}
+
 outageTest(
   'the client stands still a little longer than it would wait for a server',
   2500,

@@ -46,6 +46,7 @@ export class Host {
     readonly bridgeNamespace: string,
     /** 1 for the first host. */
     readonly number: number,
+    readonly mtu: number,
   ) {
     this.address = `10.77.0.${number}`;
     this.address6 = `fd77::${number.toString(16)}`;
@@ -90,6 +91,31 @@ export class Host {
   setConnected(connected: boolean): void {
     const state = connected ? 'up' : 'down';
     runTool('ip', ['-n', this.bridgeNamespace, 'link', 'set', this.bridgePort, state]);
+  }
+
+  /** Removes the network interface, as when an adapter is pulled out. */
+  unplug(): void {
+    runTool('ip', ['-n', this.bridgeNamespace, 'link', 'del', this.bridgePort]);
+  }
+
+  /** Makes the network interface, and configures it as ever. */
+  plugIn(): void {
+    const { address, address6, bridgePort, mtu } = this;
+    const bridgeSteps = [
+      `link add ${bridgePort} mtu ${mtu} type veth peer name e0 mtu ${mtu} netns ${this.namespace}`,
+      `link set ${bridgePort} master br0 addrgenmode none up`,
+    ];
+    runTool('ip', ['-n', this.bridgeNamespace, '-batch', '-'], lines(bridgeSteps));
+    const steps = [
+      'link set lo up',
+      `link set e0 mtu ${mtu} up`,
+      `addr add ${address}/24 brd + dev e0`,
+      // Without nodad the address cannot be used for the first second.
+      `addr add ${address6}/64 dev e0 nodad`,
+      // IPv6 has its route to ff00::/8 from the kernel.
+      'route add 224.0.0.0/4 dev e0',
+    ];
+    runTool('ip', ['-n', this.namespace, '-batch', '-'], lines(steps));
   }
 
   /** Ends at once what still runs here. */
@@ -161,12 +187,12 @@ export class World {
     });
     try {
       options.hosts.forEach((_, index) => {
-        this.hosts.push(new Host(`${prefix}-h${index + 1}`, this.#bridge, index + 1));
+        this.hosts.push(new Host(`${prefix}-h${index + 1}`, this.#bridge, index + 1, mtu));
       });
       made.push(this.#bridge, ...this.hosts.map((host) => host.namespace));
       runTool('ip', ['-batch', '-'], lines(made.map((name) => `netns add ${name}`)));
       this.#buildBridge(mtu);
-      for (const host of this.hosts) this.#buildHost(host, mtu);
+      for (const host of this.hosts) host.plugIn();
       for (const [index, link] of options.hosts.entries()) {
         if (Object.keys(link).length > 0) this.hosts[index]!.setLink(link);
       }
@@ -190,28 +216,11 @@ export class World {
   }
 
   #buildBridge(mtu: number): void {
-    const steps = ['link set lo up', 'link add br0 type bridge mcast_snooping 0 stp_state 0'];
-    for (const host of this.hosts) {
-      const peer = `peer name e0 mtu ${mtu} netns ${host.namespace}`;
-      steps.push(
-        `link add ${host.bridgePort} mtu ${mtu} type veth ${peer}`,
-        `link set ${host.bridgePort} master br0 addrgenmode none up`,
-      );
-    }
-    steps.push(`link set br0 mtu ${mtu} addrgenmode none up`);
-    runTool('ip', ['-n', this.#bridge, '-batch', '-'], lines(steps));
-  }
-
-  #buildHost(host: Host, mtu: number): void {
     const steps = [
       'link set lo up',
-      `link set e0 mtu ${mtu} up`,
-      `addr add ${host.address}/24 brd + dev e0`,
-      // Without nodad the address cannot be used for the first second.
-      `addr add ${host.address6}/64 dev e0 nodad`,
-      // IPv6 has its route to ff00::/8 from the kernel.
-      'route add 224.0.0.0/4 dev e0',
+      'link add br0 type bridge mcast_snooping 0 stp_state 0',
+      `link set br0 mtu ${mtu} addrgenmode none up`,
     ];
-    runTool('ip', ['-n', host.namespace, '-batch', '-'], lines(steps));
+    runTool('ip', ['-n', this.#bridge, '-batch', '-'], lines(steps));
   }
 }

@@ -8,6 +8,8 @@ import type { Landing } from '../../client/landing.js';
 import { loadNative, type Native } from '../native.js';
 import { BatchReader } from './batch-reader.js';
 import type { GroupOptions } from './group-sender.js';
+import type { ChosenInterface } from './network-interface.js';
+import { joinAgain } from './renewal.js';
 import {
   createUdpSocket,
   growNativeReceiveBuffer,
@@ -41,6 +43,8 @@ export interface GroupReceiver {
   readonly receiveBufferBytes: number;
   /** From now on the stream's packets are `packetBytes` long. */
   expect(packetBytes: number): void;
+  /** Joins the group on an interface that was made anew. @returns whether it had to */
+  rejoin(chosen: ChosenInterface): boolean;
   close(): void;
 }
 
@@ -96,6 +100,7 @@ async function openThroughNode(
     transport: 'plain datagrams',
     receiveBufferBytes,
     expect() {},
+    rejoin: (now) => joinAgain(socket, group, now),
     close: () => socket.close(),
   };
 }
@@ -147,6 +152,7 @@ function openThroughLibrary(
     transport: canCoalesce ? 'batches and coalescing' : 'batches',
     receiveBufferBytes,
     expect: (packetBytes) => reader.expect(packetBytes),
+    rejoin: (now) => joinGroup(native, fd, group, now),
     close: () => {
       poller.stop();
       native.close(fd);

@@ -7,6 +7,7 @@ import { isIPv6 } from 'node:net';
 import type { Payloads } from '../../server/train.js';
 import { loadNative, type Native } from '../native.js';
 import type { ChosenInterface } from './network-interface.js';
+import { sendByAgain } from './renewal.js';
 import {
   createUdpSocket,
   openNativeSocket,
@@ -53,6 +54,8 @@ export interface GroupSender {
   readonly isBusy: boolean;
   /** The bytes may be reused once `done` is called, which may be at once. */
   send(outgoing: Outgoing, done: (error: Error | null) => void): void;
+  /** Sends by an interface that may have been made anew. */
+  renew(chosen: ChosenInterface): void;
   close(): void;
 }
 
@@ -119,6 +122,7 @@ function trainSender(
       const result = sender.send(bytes, length, packetBytes, payloads, () => done(null));
       if (result !== WAITS) done(result === 0 ? null : new Error(`error ${result}`));
     },
+    renew: (now) => sendByAgain(socket, now),
     close() {
       sender.stop();
       socket.close();
@@ -133,6 +137,7 @@ function plainSender(socket: dgram.Socket): GroupSender {
     gathers: false,
     isBusy: false,
     send: (outgoing, done) => sendSingly(socket, outgoing, done),
+    renew: (now) => sendByAgain(socket, now),
     close: () => socket.close(),
   };
 }
