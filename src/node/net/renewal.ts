@@ -3,6 +3,9 @@
  * plugged in again. The system then forgets who joined a group on it, and by which interface a
  * socket sends to groups, and tells nobody. So both are set anew every few seconds. Where nothing changed,
  * this does nothing: the system refuses to join twice, without a packet.
+ *
+ * A stale membership stays with its socket, of which Linux allows 20 (igmp_max_memberships): an adapter
+ * may come back so often in one run.
  */
 import type dgram from 'node:dgram';
 import { type ChosenInterface, chooseInterface } from './network-interface.js';
