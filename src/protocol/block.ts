@@ -2,7 +2,7 @@
  * Block packets: the only packets of which there are many. They are written into and read out
  * of larger buffers at an offset, field by field, so that nothing is allocated per packet.
  */
-import { HEADER_BYTES, highHalf, lowHalf, PacketType, writeHeaderOfHalves } from './packet.js';
+import { HEADER_BYTES, PacketType, writeHeaderOfHalves } from './packet.js';
 import { readI32, readU16, readU24, readU32, writeU16, writeU24, writeU32 } from './words.js';
 
 /** Header of a block packet, the common 16 bytes included. */
@@ -43,28 +43,13 @@ export interface BlockFields {
   variant: number;
 }
 
-export interface BlockHeader extends BlockFields {
-  session: bigint;
-}
-
-/** Writes a block packet's header; see `writeBlockHeaderOfHalves`. */
-export function writeBlockHeader(
-  bytes: Buffer,
-  offset: number,
-  header: BlockHeader,
-  payloadBytes: number,
-): void {
-  const { session } = header;
-  const [high, low] = [highHalf(session), lowHalf(session)];
-  writeBlockHeaderOfHalves(bytes, offset, high, low, header, payloadBytes);
-}
-
 /**
- * Writes a block packet's header; the payload of `payloadBytes` bytes follows it.
+ * Writes a block packet's header; the payload of `payloadBytes` bytes follows it. The session comes
+ * in halves, since a BigInt would be taken apart for each packet.
  * Space and encoding share the byte after the 24-bit length with the variant:
  * two bits, two bits, four bits.
  */
-export function writeBlockHeaderOfHalves(
+export function writeBlockHeader(
   bytes: Buffer,
   offset: number,
   sessionHigh: number,

@@ -3,7 +3,7 @@
  * call. All packets of a train have the same length but the last, which may be shorter.
  */
 import type { BlockFields } from '../protocol/block.js';
-import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeaderOfHalves } from '../protocol/block.js';
+import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeader } from '../protocol/block.js';
 import { highHalf, lowHalf } from '../protocol/packet.js';
 import { advancePosition } from '../protocol/position.js';
 
@@ -85,7 +85,7 @@ export class Train {
     fields.encoding = source.encoding;
     fields.variant = source.variant;
     const { payloads } = this;
-    writeBlockHeaderOfHalves(
+    writeBlockHeader(
       this.#out,
       payloads === null ? this.length : this.packets * BLOCK_HEADER_BYTES,
       this.#sessionHigh,

@@ -5,7 +5,6 @@ import {
   type EncodingId,
   Space,
   type SpaceId,
-  writeBlockHeader,
 } from '../../src/protocol/block.js';
 import {
   type ClientStateId,
@@ -22,6 +21,7 @@ import {
 import { writeHeader } from '../../src/protocol/packet.js';
 import type { Run } from '../../src/protocol/run.js';
 import type { Random } from '../sim/random.js';
+import { writeBlockHeader } from '../unit/block-header.js';
 
 const mostHeard = 64;
 const chunkSizeBytes = 256 * 1024;

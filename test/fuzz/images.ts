@@ -6,8 +6,8 @@ import {
   type EncodingId,
   Space,
   type SpaceId,
-  writeBlockHeader,
 } from '../../src/protocol/block.js';
+import { writeBlockHeader } from '../unit/block-header.js';
 import { BLOCK_SIZE, CHUNK_SIZE, contentOf, mapOf } from '../unit/server-driver.js';
 
 export const chunkCount = 12;

@@ -1,8 +1,9 @@
 /** A stranger on the network: nothing that he sends is thrown over, or ends up in a copy. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BLOCK_HEADER_BYTES, writeBlockHeader } from '../../src/protocol/block.js';
+import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
 import { encodeBlockRequest, encodeMapRequest } from '../../src/protocol/from-client.js';
+import { writeBlockHeader } from '../unit/block-header.js';
 import { STRANGER } from './hostile.js';
 import { CALM, type SimOptions } from './options.js';
 import { SERVER_PORT } from './sim-server.js';

@@ -9,7 +9,6 @@ import {
   type EncodingId,
   Space,
   type SpaceId,
-  writeBlockHeader,
 } from '../../src/protocol/block.js';
 import {
   type BlockRequest,
@@ -25,6 +24,7 @@ import {
   type Status,
 } from '../../src/protocol/from-server.js';
 import { PacketType, packetType } from '../../src/protocol/packet.js';
+import { writeBlockHeader } from './block-header.js';
 import { BLOCK_SIZE, CHUNK_SIZE, CLIENT, SESSION, sha256 } from './server-driver.js';
 
 export const SERVER = { address: '10.0.0.1', port: 7500 };

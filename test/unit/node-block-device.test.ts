@@ -3,12 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import {
-  BlockDevice,
-  deviceNumber,
-  loopsOn,
-  type SystemFiles,
-} from '../../src/node/target/block-device.js';
+import { deviceNumber } from '../../src/node/device-number.js';
+import { BlockDevice, loopsOn, type SystemFiles } from '../../src/node/target/block-device.js';
 
 /** A system with disk sda (8:0), its partition sda1 (8:1), and disk sdb (8:16). */
 function systemWith(t: TestContext, files: Record<string, string>): SystemFiles {

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import {
   BLOCK_HEADER_BYTES,
-  type BlockHeader,
   blockCountOf,
   blockLengthOf,
   blockOf,
@@ -20,7 +19,6 @@ import {
   Space,
   type SpaceId,
   spaceOfKind,
-  writeBlockHeader,
 } from '../../src/protocol/block.js';
 import {
   LARGEST_PACKET_BYTES,
@@ -31,6 +29,7 @@ import {
   sessionHigh,
   sessionLow,
 } from '../../src/protocol/packet.js';
+import { type BlockHeader, writeBlockHeader } from './block-header.js';
 import { u16, u24, u32, u64 } from './protocol-packets.js';
 
 const headers: fc.Arbitrary<BlockHeader> = fc.record(

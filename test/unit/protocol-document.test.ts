@@ -5,17 +5,16 @@ import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
 import { DIGEST_BYTES, encodeRoot, KIND_BITMAP_BYTES } from '../../src/image/map-format.js';
 import {
   BLOCK_HEADER_BYTES,
-  type BlockHeader,
   Encoding,
   type EncodingId,
   Space,
   type SpaceId,
-  writeBlockHeader,
 } from '../../src/protocol/block.js';
 import { ClientState, type HalfChunk } from '../../src/protocol/from-client.js';
 import { MOST_ZERO_RANGES, NoticeCode } from '../../src/protocol/from-server.js';
 import { MAGIC, PacketType, type PacketTypeName, VERSION } from '../../src/protocol/packet.js';
 import type { Run } from '../../src/protocol/run.js';
+import { type BlockHeader, writeBlockHeader } from './block-header.js';
 import { readCheckout, sourcePaths } from './checkout.js';
 import { CODECS, type Codec, u8, u16, u24, u32, u64 } from './protocol-packets.js';
 import { type Layout, parseLayouts, tableBelow, type Values, writeAs } from './protocol-tables.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BLOCK_HEADER_BYTES, writeBlockHeader } from '../../src/protocol/block.js';
+import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
 import {
   HEADER_BYTES,
   PacketType,
@@ -11,6 +11,7 @@ import {
 } from '../../src/protocol/packet.js';
 import { advancePosition, positionsBetween } from '../../src/protocol/position.js';
 import { readText, textBytes } from '../../src/protocol/text.js';
+import { writeBlockHeader } from './block-header.js';
 import { CODECS, u32 } from './protocol-packets.js';
 
 function blockPacket(payloadBytes: number): Buffer {

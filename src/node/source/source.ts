@@ -2,6 +2,7 @@
 import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Failure } from '../../failure.js';
+import { deviceNumber } from '../device-number.js';
 import { loadNative } from '../native.js';
 
 export interface Source {
@@ -61,11 +62,10 @@ function cannotRead(path: string, error: NodeJS.ErrnoException): Failure {
 }
 
 /** Size of a block device in bytes, from sysfs, which counts sectors of 512 bytes. */
-export function deviceSizeBytes(stats: BigIntStats): number {
-  const major = (stats.rdev >> 8n) & 0xfffn;
-  const minor = (stats.rdev & 0xffn) | ((stats.rdev >> 12n) & 0xfff00n);
+function deviceSizeBytes(stats: BigIntStats): number {
   try {
-    return Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'utf8')) * 512;
+    const path = `/sys/dev/block/${deviceNumber(stats.rdev)}/size`;
+    return Number(readFileSync(path, 'utf8')) * 512;
   } catch {
     throw new Failure('source', 'NO_SIZE', 'the size of the block device cannot be found in /sys');
   }

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { deviceNumber } from '../device-number.js';
 
 /** Where the system's files are; tests put a folder of their own in its place. */
 export interface SystemFiles {
@@ -23,13 +24,6 @@ export const SYSTEM: SystemFiles = {
     }
   },
 };
-
-/** "major:minor", as /sys and /proc write it. */
-export function deviceNumber(rdev: bigint): string {
-  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n);
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n);
-  return `${major}:${minor}`;
-}
 
 /** A reason why a device is in use, as a clause: 'it is mounted on /home'. */
 export interface DeviceUse {

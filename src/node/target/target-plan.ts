@@ -5,8 +5,9 @@
 import { type BigIntStats, closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Failure } from '../../failure.js';
+import { deviceNumber } from '../device-number.js';
 import { loadNative } from '../native.js';
-import { BlockDevice, type DeviceUse, deviceNumber, loopsOn } from './block-device.js';
+import { BlockDevice, type DeviceUse, loopsOn } from './block-device.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
 
