@@ -18,8 +18,8 @@ import { PacketStash } from './net/stash.js';
 import type { ClientOptions } from './options.js';
 import { sha256 } from './sha256.js';
 import { ClientDisk } from './target/client-disk.js';
-import type { TargetOptions } from './target/target.js';
-import { planTarget, type TargetPlan } from './target/target-plan.js';
+import { planUnlocked, type TargetOptions } from './target/target.js';
+import type { TargetPlan } from './target/target-plan.js';
 import { startWorkers } from './workers/chunk-pool.js';
 
 const debug = debugLog('multiclient:run');
@@ -258,7 +258,7 @@ class Client {
     const wanted = { output, imageName: name, sizeBytes: imageSize };
     const options = { ...wanted, sparse, force, resume, check };
     if (this.#options.dryRun) {
-      this.#endDryRun(options);
+      this.#endDryRun(options).catch((error) => this.#fail(error));
       return;
     }
     ClientDisk.open(options, chunkSize, this.#workers, discard, (failure) => this.#fail(failure))
@@ -295,16 +295,13 @@ class Client {
     this.#observe({ type: 'target', path, kind, description, resumed, purpose });
   }
 
-  #endDryRun(options: TargetOptions): void {
-    try {
-      const plan = planTarget(options);
-      this.#tellTarget(plan, 'dry-run');
-      this.#observe({ type: 'notice', text: dryRunText(plan, options.sizeBytes) });
-      this.#isEnded = true;
-      this.#settle.resolve();
-    } catch (error) {
-      this.#fail(error);
-    }
+  async #endDryRun(options: TargetOptions): Promise<void> {
+    const plan = await planUnlocked(options);
+    if (this.#isEnded) return;
+    this.#tellTarget(plan, 'dry-run');
+    this.#observe({ type: 'notice', text: dryRunText(plan, options.sizeBytes) });
+    this.#isEnded = true;
+    this.#settle.resolve();
   }
 
   /** Everything is compared: say what came of it. */

@@ -102,6 +102,27 @@ labTest('two clients on one host: two copies, but never one target', 2, async (l
   tally.print('duplicate clients');
 });
 
+labTest('what is served here is no target here, by whatever name', 1, async (lab) => {
+  const tally = new Tally();
+  const image = lab.scratch.randomFile('disk.img', mebibyte);
+  const device = lab.scratch.loopDevice(image);
+  for (const source of [image, device]) {
+    const server = lab.startServer(['-f', source]);
+    await server.waitFor('serving');
+    for (const target of [image, device]) {
+      for (const options of [['--dry-run'], ['--force'], ['--resume']]) {
+        const client = startClient(lab.world.host(1), ['-o', target, ...options]);
+        await client.waitStatus(3);
+        assert.equal(client.last('error').code, 'BUSY');
+        tally.faults += 1;
+      }
+    }
+    server.kill('SIGTERM');
+    await server.exited;
+  }
+  tally.print('source and target the same');
+});
+
 /** The target changes under a copy that is under way: it must end in a clear failure. */
 function lostTargetTest(
   name: string,

@@ -63,6 +63,22 @@ test('a disk that nobody uses has its size, its name and its partitions', (t) =>
   assert.equal(new BlockDevice('8:0', systemWith(t, {})).identity, 'QEMU HARDDISK');
 });
 
+test('a partition is known by the model of its disk', (t) => {
+  assert.equal(new BlockDevice('8:1', systemWith(t, {})).identity, 'QEMU HARDDISK');
+  const udev = { 'run/udev/data/b8:0': 'E:ID_SERIAL_SHORT=S3R1AL\nE:ID_MODEL=Fast_Disk\n' };
+  const device = new BlockDevice('8:1', systemWith(t, udev));
+  assert.equal(device.identity, 'Fast Disk, serial S3R1AL');
+});
+
+test('a disk shares its bytes with its partitions, a loop device with its file', (t) => {
+  const files = systemWith(t, { 'sys/block/sdb/loop/backing_file': '/srv/a.img\n' });
+  const overlapping = (number: string) =>
+    new BlockDevice(number, files).overlapping.map((path) => path.replace(files.root, ''));
+  assert.deepEqual(overlapping('8:0'), ['/dev/sda1']);
+  assert.deepEqual(overlapping('8:1'), ['/dev/sda']);
+  assert.deepEqual(overlapping('8:16'), ['/srv/a.img']);
+});
+
 test('a mounted partition forbids its disk, and itself, but not another disk', (t) => {
   const mountinfo = '36 25 8:1 / /mnt/with\\040space rw - ext4 /dev/sda1 rw\n';
   const files = systemWith(t, { 'proc/self/mountinfo': mountinfo });

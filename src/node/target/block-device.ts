@@ -2,8 +2,8 @@
  * What the system knows of a block device, from /sys, /proc and udev's notes: its size and name,
  * and who uses it. Where a file is missing (an old kernel, a container), the fact is missing.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { deviceNumber } from '../device-number.js';
 
 /** Where the system's files are; tests put a folder of their own in its place. */
@@ -67,8 +67,7 @@ export class BlockDevice {
 
   /** Model and serial number of the disk, as far as they are known: 'Samsung SSD 870 S5Y1'. */
   get identity(): string {
-    const isPartition = existsSync(join(this.#path, 'partition'));
-    const disk = isPartition ? join(this.#path, '..') : this.#path;
+    const disk = this.#diskPath;
     const udev = this.#udevNotes(this.#read(disk, 'dev') ?? this.#number);
     const model = udev.ID_MODEL?.replaceAll('_', ' ') ?? this.#read(disk, 'device/model');
     const serial = udev.ID_SERIAL_SHORT ?? this.#read(disk, 'device/serial');
@@ -76,6 +75,22 @@ export class BlockDevice {
     const words = [model ?? '', serial === null ? '' : `serial ${serial}`];
     if (backing !== null) words.push(`loop device of ${backing}`);
     return words.filter((word) => word !== '').join(', ');
+  }
+
+  /** Where the system tells of the whole disk. */
+  get #diskPath(): string {
+    if (!existsSync(join(this.#path, 'partition'))) return this.#path;
+    // The path is a link: the folder above the one it leads to is the disk's.
+    return dirname(realpathSync(this.#path));
+  }
+
+  /** Paths of what shares bytes with it: its disk or its partitions, the file behind a loop device. */
+  get overlapping(): string[] {
+    const disk = this.#diskPath;
+    const names = disk === this.#path ? this.partitions : [basename(disk)];
+    const backing = this.#read(disk, 'loop/backing_file');
+    const devices = names.map((name) => join(this.#files.root, 'dev', name));
+    return backing === null ? devices : [...devices, backing];
   }
 
   #udevNotes(number: string): Record<string, string> {

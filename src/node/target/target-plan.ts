@@ -2,11 +2,10 @@
  * Looks at a target, and says what will be done with it or why it cannot be used. Changes
  * nothing: `--dry-run` stops here.
  */
-import { type BigIntStats, closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
+import { type BigIntStats, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Failure } from '../../failure.js';
 import { deviceNumber } from '../device-number.js';
-import { loadNative } from '../native.js';
 import { BlockDevice, type DeviceUse, loopsOn } from './block-device.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
@@ -22,6 +21,8 @@ export interface TargetPlan {
   holdsEarlierData: boolean;
   /** Kind, size and, of a device, whose it is: for people. */
   description: string;
+  /** Paths of what would be overwritten: nobody on this host may serve or write them. */
+  mustBeFree: string[];
 }
 
 /** @throws Failure when the target cannot take the image */
@@ -75,6 +76,7 @@ function planDevice(path: string, stats: BigIntStats, options: TargetOptions): T
     takesOver: null,
     holdsEarlierData: options.resume || options.check,
     description: details.join(', '),
+    mustBeFree: options.check ? [] : [path, ...device.overlapping],
   };
 }
 
@@ -111,6 +113,7 @@ function planCheck(path: string, stats: BigIntStats | null, options: TargetOptio
     takesOver: null,
     holdsEarlierData: true,
     description: `file of ${stats.size} bytes${remark}`,
+    mustBeFree: [],
   };
 }
 
@@ -130,8 +133,8 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
         'or replace it with --force',
     );
   }
-  if (stats !== null) refuseUsedFile(path);
-  if (part !== null) refuseUsedFile(workPath);
+  const present = [...(stats === null ? [] : [path]), ...(part === null ? [] : [workPath])];
+  for (const file of present) refuseLoopOn(file);
   const earlier = part ?? (mayTakeOver ? stats : null);
   const allocated = options.sparse ? '' : ', fully allocated';
   return {
@@ -141,32 +144,16 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
     takesOver: mayTakeOver ? path : null,
     holdsEarlierData: earlier !== null && earlier.size > 0n,
     description: `${earlier === null ? 'file' : `file with ${earlier.size} bytes of an earlier copy`}${allocated}`,
+    mustBeFree: present,
   };
 }
 
-/** A file that is served, written or mounted just now must not be replaced under its users. */
-function refuseUsedFile(path: string): void {
+/** A file that is used as a device just now must not be replaced under its users. */
+function refuseLoopOn(path: string): void {
   const loop = loopsOn(realpathSync(path))[0];
-  if (loop !== undefined) {
-    const text = `${path} is in use: loop device ${loop} is set up on it; detach it first`;
-    throw new Failure('target', 'BUSY', text);
-  }
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY);
-  } catch {
-    return;
-  }
-  const isFree = loadNative()?.lock(fd, true) ?? true;
-  closeSync(fd);
-  if (!isFree) throw inUse(path);
-}
-
-export function inUse(path: string): Failure {
-  const text =
-    `${path} is in use by another multiserver or multiclient on this host: ` +
-    'a copy must not go where its source is; name another target';
-  return new Failure('target', 'BUSY', text);
+  if (loop === undefined) return;
+  const text = `${path} is in use: loop device ${loop} is set up on it; detach it first`;
+  throw new Failure('target', 'BUSY', text);
 }
 
 /** The server's name for the image as a file name in this folder, without path or tricks. */

@@ -5,22 +5,18 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../failure.js';
 import { loadNative } from '../native.js';
 import { DIRECT_ALIGNMENT_BYTES } from '../workers/chunk-look.js';
+import { refuseLocked, takeLock } from './locks.js';
 import { assertStillThere } from './still-there.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
-import { inUse, planTarget, type TargetPlan } from './target-plan.js';
+import { planTarget, type TargetPlan } from './target-plan.js';
 
 export { targetFailure } from './target-failure.js';
 export type { TargetOptions } from './target-options.js';
 export { safeName } from './target-plan.js';
-
-/** The system looks at a disk that was just closed, for a moment, under a lock of its own. */
-const LOCK_TRIES = 10;
-const LOCK_RETRY_MS = 200;
 
 /** How a copy is read back. */
 export interface ReadBack {
@@ -55,7 +51,7 @@ export class TargetFile {
 
   /** @throws Failure when the target cannot take the image */
   static async open(options: TargetOptions): Promise<TargetFile> {
-    const plan = planTarget(options);
+    const plan = await planUnlocked(options);
     try {
       if (plan.takesOver !== null) await rename(plan.takesOver, plan.workPath);
       const handle = await open(plan.workPath, flagsFor(plan, options), 0o666);
@@ -132,6 +128,16 @@ export class TargetFile {
   }
 }
 
+/**
+ * As `planTarget`, and nobody here serves or writes it just now.
+ * @throws Failure when the target cannot take the image
+ */
+export async function planUnlocked(options: TargetOptions): Promise<TargetPlan> {
+  const plan = planTarget(options);
+  for (const path of plan.mustBeFree) await refuseLocked(path);
+  return plan;
+}
+
 function flagsFor(plan: TargetPlan, options: TargetOptions): number {
   if (options.check) return constants.O_RDONLY;
   // On a block device O_EXCL fails while it is mounted or claimed by swap, LVM or RAID.
@@ -149,16 +155,6 @@ async function prepareHandle(
   const { size } = await handle.stat();
   if (size !== options.sizeBytes) await handle.truncate(options.sizeBytes);
   if (!options.sparse) await allocate(handle, plan.holdsEarlierData ? size : 0, options.sizeBytes);
-}
-
-/** Two clients in one file, or a client in what a server here serves, would spoil the copy. */
-async function takeLock(handle: FileHandle, path: string): Promise<void> {
-  const native = loadNative();
-  if (native === null) return;
-  for (let tries = 1; !native.lock(handle.fd, true); tries++) {
-    if (tries === LOCK_TRIES) throw inUse(path);
-    await sleep(LOCK_RETRY_MS);
-  }
 }
 
 /**
