@@ -1,11 +1,11 @@
-/** The client table: who listens, how far each is, and what it can take. */
+/** The clients: how far each is, and what it can take. */
 import type { ClientStateId, Report } from '../protocol/from-client.js';
 import { ClientState } from '../protocol/from-client.js';
 import { MOST_SENTINELS } from '../protocol/from-server.js';
 import { positionsBetween } from '../protocol/position.js';
 import { Allowance } from './allowance.js';
 import type { ServedClient } from './events.js';
-import type { Origin, Origins } from './origins.js';
+import type { Origin } from './origins.js';
 
 /** Where a packet came from or goes to. */
 export interface Peer {
@@ -13,13 +13,11 @@ export interface Peer {
   port: number;
 }
 
-const MOST_CLIENTS = 16_384;
 /** A client not heard of for this long is shown as silent. */
 const SILENT_AFTER_MS = 3_000;
 /** A client that joins opens its target before it reports. */
 const JOINING_MS = 30_000;
 const PASSED_BY_MS = 30_000;
-const FORGOTTEN_AFTER_MS = 600_000;
 /** Time constant over which delivery and loss are averaged. */
 const AVERAGE_MS = 100;
 const BEST_AVERAGE_MS = 3000;
@@ -185,90 +183,6 @@ export class Client {
         if (this.reportedMs === null) return 'joined';
         return this.state === ClientState.proving ? 'proving' : 'receiving';
     }
-  }
-}
-
-export class ClientTable {
-  readonly #clients = new Map<bigint, Client>();
-  /** Clients that had not reported when last looked at, in the order in which they joined. */
-  readonly #strangers = new Set<Client>();
-  readonly #origins: Origins;
-
-  constructor(origins: Origins) {
-    this.#origins = origins;
-  }
-
-  get size(): number {
-    return this.#clients.size;
-  }
-
-  find(id: bigint): Client | undefined {
-    return this.#clients.get(id);
-  }
-
-  /**
-   * Adds a client; null when the table is full of clients heard of lately. Who only asked what
-   * there is makes room for the next: a flood of invented clients locks nobody out.
-   */
-  add(client: Client, now: number): Client | null {
-    if (this.#clients.size >= MOST_CLIENTS && !this.#dropStranger()) {
-      for (const old of this.#clients.values()) {
-        if (now - old.lastHeardMs > FORGOTTEN_AFTER_MS) this.#delete(old);
-      }
-      if (this.#clients.size >= MOST_CLIENTS) return null;
-    }
-    this.#clients.set(client.id, client);
-    this.#strangers.add(client);
-    client.origin = this.#origins.enter(client.peer.address);
-    return client;
-  }
-
-  /** The client speaks from elsewhere now. */
-  move(client: Client, peer: Peer): void {
-    const { origin } = client;
-    client.peer = peer;
-    if (origin === null || origin.address === peer.address) return;
-    client.origin = this.#origins.enter(peer.address);
-    this.#origins.leave(origin);
-  }
-
-  /** Drops the client that joined first of those that never reported. @returns whether there is one */
-  #dropStranger(): boolean {
-    for (const client of this.#strangers) {
-      this.#strangers.delete(client);
-      if (client.reportedMs !== null) continue;
-      this.#delete(client);
-      return true;
-    }
-    return false;
-  }
-
-  #delete(client: Client): void {
-    this.#clients.delete(client.id);
-    this.#strangers.delete(client);
-    if (client.origin !== null) this.#origins.leave(client.origin);
-    client.origin = null;
-  }
-
-  /** The clients that joined last, in the order in which they joined. */
-  latest(most: number): Client[] {
-    return [...this.#clients.values()].slice(-most);
-  }
-
-  /** Clients that want packets, less those not heard of for `silentAfterMs`. */
-  hungry(now: number, silentAfterMs: number): Client[] {
-    const hungry: Client[] = [];
-    for (const client of this.#clients.values()) {
-      if (client.isHungry(now, silentAfterMs)) hungry.push(client);
-      else if (client.isPasserBy(now)) this.#delete(client);
-    }
-    return hungry;
-  }
-
-  doneCount(): number {
-    let done = 0;
-    for (const client of this.#clients.values()) if (client.state === ClientState.done) done++;
-    return done;
   }
 }
 

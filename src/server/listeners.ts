@@ -4,7 +4,8 @@
  * how often each may speak.
  */
 import { LARGEST_REQUEST_WINDOW_MS } from '../protocol/from-server.js';
-import { type Client, type ClientTable, electSentinels } from './clients.js';
+import type { ClientTable } from './client-table.js';
+import { type Client, electSentinels } from './clients.js';
 import { ROUND_MS } from './rate.js';
 
 /** A client not heard of for this long, and for three of its intervals, wants nothing. */

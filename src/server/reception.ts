@@ -12,7 +12,8 @@ import {
 import { encodeFarewell, encodeImageDescription } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetSession, packetType } from '../protocol/packet.js';
 import { positionsBetween } from '../protocol/position.js';
-import { Client, type ClientTable, type Peer } from './clients.js';
+import type { ClientTable } from './client-table.js';
+import { Client, type Peer } from './clients.js';
 import type { ServerConfig } from './config.js';
 import type { ServerEvent } from './events.js';
 import { LEAST_SILENT_MS, type Listeners } from './listeners.js';

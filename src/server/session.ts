@@ -5,7 +5,8 @@
 import type { BlockMap } from '../image/block-map.js';
 import { encodeNotice, NoticeCode, type NoticeCodeId } from '../protocol/from-server.js';
 import { ChunkCache } from './chunk-cache.js';
-import { ClientTable, type Peer } from './clients.js';
+import { ClientTable } from './client-table.js';
+import type { Peer } from './clients.js';
 import type { ServerConfig } from './config.js';
 import type { ServerEvent, ServerProgress } from './events.js';
 import { LEAST_SILENT_MS, Listeners } from './listeners.js';

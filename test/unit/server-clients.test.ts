@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ClientState, type Report } from '../../src/protocol/from-client.js';
 import { MOST_SENTINELS } from '../../src/protocol/from-server.js';
-import { Client, ClientTable, electSentinels } from '../../src/server/clients.js';
+import { ClientTable } from '../../src/server/client-table.js';
+import { Client, electSentinels } from '../../src/server/clients.js';
 import { Origins } from '../../src/server/origins.js';
 
 const PEER = { address: '10.0.0.9', port: 40_000 };
@@ -140,6 +141,21 @@ test('the table is bounded: others are turned away until clients are long forgot
   const hourMs = 3_600_000;
   assert.notEqual(table.add(clientOf(1_000_000n, hourMs), hourMs), null);
   assert.equal(table.find(0n), undefined);
+});
+
+test('one host that fills the table, however it reports, locks out nobody but itself', () => {
+  const table = fullTable(reporterOf);
+  const { size } = table;
+  for (let id = 1_000_000n; id < 1_000_200n; id++) {
+    const peer = { address: `10.9.0.${id % 200n}`, port: 40_000 };
+    const other = new Client(id, 'host', peer, 100, 0, 10);
+    assert.notEqual(table.add(other, 10), null);
+    other.report(reportOf({ client: id }), 0, 10);
+    assert.equal(table.add(clientOf(2_000_000n), 10), null, 'it has enough');
+  }
+  assert.equal(table.size, size);
+  assert.equal(table.find(0n), undefined);
+  assert.notEqual(table.find(1_000_000n), undefined, 'the others stay');
 });
 
 test('who never reported makes room, the first to join first', () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClientState } from '../../src/protocol/from-client.js';
-import { Client, ClientTable } from '../../src/server/clients.js';
+import { ClientTable } from '../../src/server/client-table.js';
+import { Client } from '../../src/server/clients.js';
 import { Origins } from '../../src/server/origins.js';
 import { blocksOf, ServerDriver } from './server-driver.js';
 

@@ -1,0 +1,111 @@
+/** The client table: who is known, and who has to make room when it is full. */
+import { ClientState } from '../protocol/from-client.js';
+import type { Client, Peer } from './clients.js';
+import type { Origins } from './origins.js';
+
+const MOST_CLIENTS = 16_384;
+const FORGOTTEN_AFTER_MS = 600_000;
+/** As many clients as an honest host may have in a full table. */
+const LARGEST_PARTY = 64;
+
+export class ClientTable {
+  readonly #clients = new Map<bigint, Client>();
+  /** Clients that had not reported when last looked at, in the order in which they joined. */
+  readonly #strangers = new Set<Client>();
+  readonly #origins: Origins;
+
+  constructor(origins: Origins) {
+    this.#origins = origins;
+  }
+
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  find(id: bigint): Client | undefined {
+    return this.#clients.get(id);
+  }
+
+  /**
+   * Adds a client; null when the table is full of clients heard of lately. Who only asked what
+   * there is makes room for the next: a flood of invented clients locks nobody out.
+   */
+  add(client: Client, now: number): Client | null {
+    if (this.#clients.size >= MOST_CLIENTS && !this.#dropStranger()) {
+      for (const old of this.#clients.values()) {
+        if (now - old.lastHeardMs > FORGOTTEN_AFTER_MS) this.#delete(old);
+      }
+      if (this.#clients.size >= MOST_CLIENTS && !this.#dropOfCrowd(client)) return null;
+    }
+    this.#clients.set(client.id, client);
+    this.#strangers.add(client);
+    client.origin = this.#origins.enter(client.peer.address);
+    return client;
+  }
+
+  /** The client speaks from elsewhere now. */
+  move(client: Client, peer: Peer): void {
+    const { origin } = client;
+    client.peer = peer;
+    if (origin === null || origin.address === peer.address) return;
+    client.origin = this.#origins.enter(peer.address);
+    this.#origins.leave(origin);
+  }
+
+  /** Drops the client that joined first of those that never reported. @returns whether there is one */
+  #dropStranger(): boolean {
+    for (const client of this.#strangers) {
+      this.#strangers.delete(client);
+      if (client.reportedMs !== null) continue;
+      this.#delete(client);
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * Drops the client that joined first of those from the address with the most: one host that
+   * fills the table locks out nobody but itself. @returns whether there is room now
+   */
+  #dropOfCrowd(newcomer: Client): boolean {
+    let crowded: Client | null = null;
+    let most = LARGEST_PARTY;
+    for (const client of this.#clients.values()) {
+      const count = client.origin?.clientCount ?? 0;
+      if (count <= most) continue;
+      crowded = client;
+      most = count;
+    }
+    if (crowded === null || crowded.origin?.address === newcomer.peer.address) return false;
+    this.#delete(crowded);
+    return true;
+  }
+
+  #delete(client: Client): void {
+    this.#clients.delete(client.id);
+    this.#strangers.delete(client);
+    if (client.origin !== null) this.#origins.leave(client.origin);
+    client.origin = null;
+  }
+
+  /** The clients that joined last, in the order in which they joined. */
+  latest(most: number): Client[] {
+    return [...this.#clients.values()].slice(-most);
+  }
+
+  /** Clients that want packets, less those not heard of for `silentAfterMs`. */
+  hungry(now: number, silentAfterMs: number): Client[] {
+    const hungry: Client[] = [];
+    for (const client of this.#clients.values()) {
+      if (client.isHungry(now, silentAfterMs)) hungry.push(client);
+      else if (client.isPasserBy(now)) this.#delete(client);
+    }
+    return hungry;
+  }
+
+  doneCount(): number {
+    let done = 0;
+    for (const client of this.#clients.values()) if (client.state === ClientState.done) done++;
+    return done;
+  }
+}
