@@ -6,10 +6,10 @@ import { Allowance } from './allowance.js';
 
 /**
  * What an address spent is forgotten little by little: a machine that is imaged again and again is
- * never locked out of a server that runs for weeks. An image in five minutes is more than most
- * machines take, with their restarts and whatever they are imaged for.
+ * never locked out of a server that runs for weeks, at worst it waits. Nobody honest takes an image
+ * a minute for long.
  */
-const IMAGE_FORGIVEN_MS = 300_000;
+const IMAGE_FORGIVEN_MS = 60_000;
 /** Of large images less: it must stay a small part of what a network carries. 64 Mbit/s. */
 const MOST_FORGIVEN_BYTES_PER_MS = 8192;
 /** Addresses remembered that have no client any more. Those that have one are as many as clients. */
