@@ -349,7 +349,7 @@ export class Receiver {
 
   pollEvents(): ClientEvent[] {
     const events = this.#events;
-    this.#events = [];
+    if (events.length > 0) this.#events = [];
     return events;
   }
 

@@ -420,10 +420,10 @@ export class ClientSession {
   }
 
   pollEvents(): ClientEvent[] {
-    const events =
-      this.#receiver === null ? this.#events : [...this.#events, ...this.#receiver.pollEvents()];
-    this.#events = [];
-    return events;
+    const events = this.#events;
+    const received = this.#receiver?.pollEvents() ?? [];
+    if (events.length > 0) this.#events = [];
+    return events.length > 0 ? events.concat(received) : received;
   }
 
   progress(): ClientProgress {

@@ -7,6 +7,7 @@ import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
 import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
+import { Alarm } from './alarm.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
@@ -70,8 +71,7 @@ class Client {
   #isFinishing = false;
   #isEnded = false;
   #isTendQueued = false;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
+  readonly #alarm = new Alarm(() => this.#tend());
   #progressTimer: NodeJS.Timeout | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: unknown) => void };
@@ -200,7 +200,7 @@ class Client {
       this.#finish();
     }
     if (session.isFinished) this.#succeed();
-    else this.#schedule(at);
+    else this.#alarm.set(session.nextDeadline(), at);
   }
 
   #fail(error: unknown): void {
@@ -358,28 +358,13 @@ class Client {
     this.#settle.resolve();
   }
 
-  #schedule(at: number): void {
-    const deadline = this.#session.nextDeadline();
-    if (deadline === this.#timerAtMs) return;
-    clearTimeout(this.#timer);
-    this.#timerAtMs = deadline;
-    if (deadline === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#timerAtMs = Number.POSITIVE_INFINITY;
-        this.#tend();
-      },
-      Math.max(0, deadline - at),
-    );
-  }
-
   #reportProgress(): void {
     this.#observe({ type: 'progress', progress: this.#session.progress() });
   }
 
   async close(): Promise<void> {
     this.#isEnded = true;
-    clearTimeout(this.#timer);
+    this.#alarm.clear();
     clearInterval(this.#progressTimer);
     clearInterval(this.#renewal);
     this.#session.leave(now());

@@ -11,6 +11,7 @@ import { NoticeCode } from '../protocol/from-server.js';
 import type { ServerEvent } from '../server/events.js';
 import type { ReadOrder } from '../server/orders.js';
 import { ServerSession } from '../server/session.js';
+import { Alarm } from './alarm.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
@@ -89,8 +90,7 @@ class Server {
   #reader!: ChunkReader;
   #sender!: GroupSender;
   #session!: ServerSession;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
+  readonly #alarm = new Alarm(() => this.#pump());
   #isPumpQueued = false;
   /** What a send that ends at once makes possible is done in the same turn. */
   #isPumping = false;
@@ -285,7 +285,8 @@ class Server {
       this.#read(order);
     }
     this.#tellEvents();
-    this.#schedule(at);
+    // Without room, the end of a send wakes us.
+    if (this.#hasRoom) this.#alarm.set(session.nextDeadline(at), at);
   }
 
   /** Whether another train could be packed and sent. */
@@ -306,19 +307,6 @@ class Server {
       }
       this.#queuePump();
     });
-  }
-
-  #schedule(at: number): void {
-    // Without room, the end of a send wakes us.
-    const deadline = this.#hasRoom ? this.#session.nextDeadline(at) : Number.POSITIVE_INFINITY;
-    if (deadline === this.#timerAtMs) return;
-    clearTimeout(this.#timer);
-    this.#timerAtMs = deadline;
-    if (deadline === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(() => {
-      this.#timerAtMs = Number.POSITIVE_INFINITY;
-      this.#pump();
-    }, deadline - at);
   }
 
   #tellEvents(): void {
@@ -407,7 +395,7 @@ class Server {
     this.#preparation.stop();
     this.#watch.close();
     this.#unreadable.close();
-    clearTimeout(this.#timer);
+    this.#alarm.clear();
     clearInterval(this.#progressTimer);
     clearInterval(this.#renewal);
     await this.#sayGoodbye();
