@@ -24,11 +24,6 @@ export class Assembly {
     return this.#free.length === 0 && this.#open.size < this.#collectors.length / 2;
   }
 
-  /** Memory of the slot that the next chunk gets; null when it would have to be taken from another. */
-  get nextFree(): Buffer | null {
-    return this.#free.at(-1)?.bytes ?? null;
-  }
-
   get openCount(): number {
     return this.#open.size;
   }

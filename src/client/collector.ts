@@ -11,8 +11,6 @@ export class Collector {
   /** Send position of the latest block that came. */
   lastPosition = 0;
   lastMs = 0;
-  /** One past the highest block that is here. */
-  endBlock = 0;
   /** When the missing blocks were last asked for; -Infinity for never. */
   askedMs = Number.NEGATIVE_INFINITY;
   #received = new Uint32Array(0);
@@ -35,7 +33,6 @@ export class Collector {
     if (this.#received.length < words) this.#received = new Uint32Array(words);
     else this.#received.fill(0, 0, words);
     this.#receivedCount = 0;
-    this.endBlock = 0;
     this.askedMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -49,23 +46,12 @@ export class Collector {
 
   /** Copies block `block` from `from[start, end)`; false when it was here already. */
   add(block: number, from: Buffer, start: number, end: number): boolean {
-    if (!this.#note(block)) return false;
-    from.copy(this.bytes, block * this.#blockSize, start, end);
-    return true;
-  }
-
-  /** Takes blocks that lie in their place already; none of them was here. */
-  addLanded(first: number, count: number): void {
-    for (let block = first; block < first + count; block++) this.#note(block);
-  }
-
-  #note(block: number): boolean {
     const word = block >>> 5;
     const bit = 1 << (block & 31);
     if ((this.#received[word]! & bit) !== 0) return false;
     this.#received[word]! |= bit;
     this.#receivedCount++;
-    if (block >= this.endBlock) this.endBlock = block + 1;
+    from.copy(this.bytes, block * this.#blockSize, start, end);
     return true;
   }
 

@@ -39,11 +39,10 @@ export class StreamCounters {
     this.position = advancePosition(position, 1);
   }
 
-  /** Counts `count` packets of `lengthBytes` in all, which begin at the position expected next. */
-  seenRun(count: number, lengthBytes: number): void {
+  /** Counts `count` packets of `length` bytes each, which begin at the position expected next. */
+  seenRun(count: number, length: number): void {
     this.packetsReceived += count;
-    this.wireBytes += lengthBytes;
-    this.#isNew = false;
+    this.wireBytes += count * length;
     this.position = advancePosition(this.position, count);
   }
 

@@ -15,13 +15,12 @@ import {
   Space,
   spaceOfKind,
 } from '../protocol/block.js';
-import { advancePosition, positionsBetween } from '../protocol/position.js';
+import { advancePosition } from '../protocol/position.js';
 import type { Asking } from './asking.js';
 import type { Assembly } from './assembly.js';
 import type { Collector } from './collector.js';
 import type { Copy } from './copy.js';
 import type { StreamCounters } from './counters.js';
-import { type Landing, LandingPlace } from './landing.js';
 import type { MapFetch } from './map-fetch.js';
 import type { Storing } from './storing.js';
 
@@ -49,7 +48,6 @@ export class Intake {
   blockSize: number;
   /** The half chunk that the packet taken last belongs to; null when the next one can't continue it. */
   #current: Collector | null = null;
-  readonly #place = new LandingPlace();
   /** While a copy is read back, only what was read back counts. */
   ignoresUnchecked = false;
 
@@ -125,8 +123,8 @@ export class Intake {
     const mostBlocks = Math.floor(collector.encodedLength / this.blockSize);
     let block = firstBlock;
     let offset = next;
-    for (; block < mostBlocks && end - offset >= length; block++) {
-      if (!continuesBlock(bytes, offset - length, offset, length)) break;
+    for (; block < mostBlocks; block++) {
+      if (!continuesBlock(bytes, offset - length, offset, length, end)) break;
       if (collector.add(block, bytes, offset + BLOCK_HEADER_BYTES, offset + length)) {
         counters.blocksReceived++;
       } else {
@@ -135,57 +133,10 @@ export class Intake {
       offset += length;
     }
     if (block === firstBlock) return next;
-    this.#noteRun(collector, block - firstBlock, length * (block - firstBlock));
-    return offset;
-  }
-
-  /** Where the next blocks may land; null when that cannot be foreseen. */
-  landing(): Landing | null {
-    const place = this.#place;
-    const current = this.#current;
-    const isOpen = current !== null && this.#assembly.find(current.chunk) === current;
-    if (isOpen && place.behind(current, this.blockSize)) return place;
-    const { nextFree } = this.#assembly;
-    return nextFree !== null && place.fresh(nextFree, this.blockSize) ? place : null;
-  }
-
-  /**
-   * Takes a train that landed where `landing` said last.
-   * @param headers of its packets, one after the other
-   * @returns false when it does not belong there: nothing was taken
-   */
-  takeLanded(headers: Buffer, lengthBytes: number, now: number): boolean {
-    const place = this.#place;
-    const counters = this.#counters;
-    const kindByte = kindByteOf(headers, 0);
-    const encodedLength = encodedLengthOf(headers, 0);
-    const position = positionOf(headers, 0);
-    const chunk = chunkOf(headers, 0);
-    if (spaceOfKind(kindByte) !== Space.image) return false;
-    if (!this.#isPlausible(chunk, encodedLength, kindByte) || !this.#isWanted(chunk)) return false;
-    if (positionsBetween(counters.position, position) < 0) return false;
-    if (!place.fits(headers, lengthBytes)) return false;
-    let collector: Collector | null = place.half;
-    if (collector === null) {
-      if (this.#assembly.find(chunk) !== undefined) return false;
-      collector = this.#open(chunk, kindByte, encodedLength, now);
-      if (collector?.bytes !== place.bytes) throw new Error('landed in memory of another chunk');
-    }
-    const packets = Math.ceil(lengthBytes / (BLOCK_HEADER_BYTES + place.blockSize));
-    collector.addLanded(blockOf(headers, 0), packets);
-    counters.blocksReceived += packets;
-    counters.know(position);
-    collector.lastMs = now;
-    this.#current = collector;
-    this.#noteRun(collector, packets, lengthBytes);
-    return true;
-  }
-
-  /** Notes packets that came in one go, from the position that was due. */
-  #noteRun(collector: Collector, packets: number, lengthBytes: number): void {
-    this.#counters.seenRun(packets, lengthBytes);
-    collector.lastPosition = advancePosition(this.#counters.position, -1);
+    counters.seenRun(block - firstBlock, length);
+    collector.lastPosition = advancePosition(counters.position, -1);
     if (collector.isComplete) this.#complete(collector);
+    return offset;
   }
 
   #complete(collector: Collector): void {
@@ -213,7 +164,11 @@ export class Intake {
     now: number,
   ): void {
     const counters = this.#counters;
-    if (!this.#isWanted(chunk)) {
+    if (
+      !this.#wantsImage ||
+      this.#copy.isSettled(chunk) ||
+      (this.ignoresUnchecked && this.#copy.isUnchecked(chunk))
+    ) {
       counters.blocksDuplicate++;
       return;
     }
@@ -226,7 +181,13 @@ export class Intake {
       collector = undefined;
     }
     if (collector === undefined) {
-      const opened = this.#open(chunk, kindByte, encodedLength, now);
+      const opened = this.#assembly.open(
+        chunk,
+        kindByte,
+        encodedLength,
+        this.blockSize,
+        this.#givenUp,
+      );
       if (opened === null) {
         // Nowhere to put it: to the server this is a packet that did not arrive.
         counters.packetsReceived--;
@@ -234,6 +195,7 @@ export class Intake {
         return;
       }
       collector = opened;
+      this.#asking.halfBegun(now);
     }
     collector.lastPosition = position;
     collector.lastMs = now;
@@ -244,18 +206,6 @@ export class Intake {
     counters.blocksReceived++;
     this.#current = collector;
     if (collector.isComplete) this.#complete(collector);
-  }
-
-  #isWanted(chunk: number): boolean {
-    if (!this.#wantsImage || this.#copy.isSettled(chunk)) return false;
-    return !(this.ignoresUnchecked && this.#copy.isUnchecked(chunk));
-  }
-
-  #open(chunk: number, kindByte: number, encodedLength: number, now: number): Collector | null {
-    const { blockSize } = this;
-    const opened = this.#assembly.open(chunk, kindByte, encodedLength, blockSize, this.#givenUp);
-    if (opened !== null) this.#asking.halfBegun(now);
-    return opened;
   }
 
   /** A half chunk lost its slot. The next pass, or the next idle status, brings it again. */

@@ -21,7 +21,6 @@ import type { StreamCounters } from './counters.js';
 import type { ClientEvent, ClientProgress } from './events.js';
 import type { Intake } from './intake.js';
 import { Judging } from './judging.js';
-import type { Landing } from './landing.js';
 import type { MapFetch } from './map-fetch.js';
 import { makeParts, progressOf, type ReceiverParts } from './parts.js';
 import { Reporting } from './reporting.js';
@@ -191,17 +190,6 @@ export class Receiver {
   /** Takes what continues the block packet that `take` took last, see `Intake.takeRun`. */
   takeRun(bytes: Buffer, before: number, length: number, end: number): number {
     return this.#intake.takeRun(bytes, before, length, end);
-  }
-
-  landing(): Landing | null {
-    return this.#intake.landing();
-  }
-
-  /** Takes a train that landed where `landing` said; see `Intake.takeLanded`. */
-  takeLanded(headers: Buffer, lengthBytes: number, now: number): boolean {
-    if (!this.#intake.takeLanded(headers, lengthBytes, now)) return false;
-    this.#streamed(now);
-    return true;
   }
 
   #takeBlock(bytes: Buffer, offset: number, length: number, now: number): boolean {

@@ -3,7 +3,6 @@
  * come in as calls; requests, store orders, the next deadline and events come out.
  */
 import { Failure } from '../failure.js';
-import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
 import {
   ClientState,
   type ClientStateId,
@@ -22,7 +21,6 @@ import { PacketType, packetLength, packetType } from '../protocol/packet.js';
 import type { ClientConfig, ClientTransmit, Target } from './config.js';
 import { emptyProgress, isUsable, sessionText, summaryOf } from './description.js';
 import type { ClientEvent, ClientProgress } from './events.js';
-import type { Landing } from './landing.js';
 import { Parting } from './parting.js';
 import { Patience } from './patience.js';
 import {
@@ -228,28 +226,6 @@ export class ClientSession {
       const isBlock = this.#handleGroupPacket(bytes, offset, length, isFromServer, now);
       offset = isBlock ? this.#receiver!.takeRun(bytes, offset, length, end) : offset + length;
     }
-  }
-
-  /** Where the payloads of the next blocks may be put ahead; null when that cannot be foreseen. */
-  landing(): Landing | null {
-    const isOpen = this.#phase === 'receiving' && !this.isExhausted;
-    return isOpen ? this.#receiver!.landing() : null;
-  }
-
-  /**
-   * Takes a train from the group socket whose payloads were put where `landing` said last.
-   * @param headers the first 28 bytes of each of its packets, one after the other
-   * @param lengthBytes of the whole train
-   * @returns false when it is something else: to be handed over as a whole, with `handleGroup`
-   */
-  handleLanded(headers: Buffer, lengthBytes: number, isFromServer: boolean, now: number): boolean {
-    const receiver = this.#receiver;
-    if (receiver === null || !isFromServer || this.#phase !== 'receiving') return false;
-    if (lengthBytes < BLOCK_HEADER_BYTES || !receiver.isOwnSession(headers, 0)) return false;
-    if (packetType(headers, 0) !== PacketType.block) return false;
-    if (!receiver.takeLanded(headers, lengthBytes, now)) return false;
-    this.#patience.heard(now);
-    return true;
   }
 
   /** @returns whether it was a block packet that was taken: those that continue it may follow */

@@ -106,9 +106,6 @@ class Client {
       { group, port, chosen: this.#chosen, ttl, offload },
       {
         onPackets: (bytes, start, end, address) => this.#takeGroup(bytes, start, end, address),
-        landing: () => (this.#stash.isEmpty ? this.#session.landing() : null),
-        onLanded: (headers, lengthBytes, address) =>
-          this.#takeLanded(headers, lengthBytes, address),
         onBatch: () => this.#tend(),
         canTake: () => this.#stash.isEmpty && !this.#session.isCrowded,
       },
@@ -149,12 +146,6 @@ class Client {
     } else {
       this.#stash.keep(bytes, start, end, isFromServer);
     }
-  }
-
-  #takeLanded(headers: Buffer, lengthBytes: number, address: string): boolean {
-    if (this.#isEnded) return false;
-    const isFromServer = isSameAddress(address, this.#session.serverAddress);
-    return this.#session.handleLanded(headers, lengthBytes, isFromServer, now());
   }
 
   /** Memory came free: take what had to wait. */

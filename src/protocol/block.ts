@@ -68,20 +68,23 @@ export function writeBlockHeader(
 }
 
 /**
- * Whether the header at `offset` continues the block header at `before`: the next block of the same
- * chunk at the next position, in a packet of `length` bytes, with all else alike.
+ * Whether the block packet at `offset` continues the one at `before`: the next block of the same
+ * chunk at the next position, in a packet of the same length `length`, with all else alike.
  * A train consists of such packets, so this is asked once a packet: all fields in seven words.
+ * @param end where the bytes end; nothing beyond is read
  */
 export function continuesBlock(
   bytes: Buffer,
   before: number,
   offset: number,
   length: number,
+  end: number,
 ): boolean {
   return (
+    end - offset >= length &&
     readI32(bytes, offset) === readI32(bytes, before) &&
-    readU16(bytes, offset + 4) === length &&
-    readU16(bytes, offset + 6) === readU16(bytes, before + 6) + 1 &&
+    // Length and block: one block further, and no carry into the length.
+    readU32(bytes, offset + 4) === readU32(bytes, before + 4) + 1 &&
     readI32(bytes, offset + 8) === readI32(bytes, before + 8) &&
     readI32(bytes, offset + 12) === readI32(bytes, before + 12) &&
     readI32(bytes, offset + 16) === readI32(bytes, before + 16) &&

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BLOCK_HEADER_BYTES, Encoding } from '../../src/protocol/block.js';
+import { Encoding } from '../../src/protocol/block.js';
 import { ClientDriver } from './client-driver.js';
 import { CHUNK_SIZE, contentOf } from './server-driver.js';
 
@@ -56,29 +56,6 @@ function newDriver(): ClientDriver {
   return driver;
 }
 
-/**
- * Hands a datagram over as a kernel would that was told where the payloads may land: headers apart,
- * and payloads there, whatever the datagram really is.
- */
-function land(driver: ClientDriver, datagram: Buffer): boolean {
-  const landing = driver.session.landing();
-  if (landing === null) {
-    driver.group(datagram);
-    return false;
-  }
-  const { bytes, startOffset, blockSize, blockCount } = landing;
-  const headers = Buffer.alloc(BLOCK_HEADER_BYTES * blockCount);
-  let at = 0;
-  for (let packet = 0; packet < blockCount; packet++) {
-    at += datagram.copy(headers, packet * BLOCK_HEADER_BYTES, at, at + BLOCK_HEADER_BYTES);
-    const start = startOffset + packet * blockSize;
-    at += datagram.copy(bytes, start, at, Math.min(at + blockSize, datagram.length));
-  }
-  if (driver.session.handleLanded(headers, datagram.length, true, driver.now)) return true;
-  driver.group(datagram);
-  return false;
-}
-
 test('property: a train does exactly what its packets do one by one, whatever befell them', () => {
   const fate = fc.constantFrom<Fate>(
     'arrives',
@@ -93,26 +70,19 @@ test('property: a train does exactly what its packets do one by one, whatever be
   const cuts = fc.array(fc.boolean(), { minLength: 1, maxLength: 24 });
   fc.assert(
     fc.property(fates, cuts, (fates, cuts) => {
-      const [singly, inTrains, landed] = [newDriver(), newDriver(), newDriver()];
+      const [singly, inTrains] = [newDriver(), newDriver()];
       for (const { bytes } of stream(singly, fates, cuts)) singly.group(bytes);
       // A torn length would take other packets of its datagram with it: that is not compared here.
       const arrivals = stream(inTrains, fates, cuts);
-      stream(landed, fates, cuts);
       const datagram: Buffer[] = [];
-      const flush = () => {
-        const bytes = Buffer.concat(datagram.splice(0));
-        inTrains.group(bytes);
-        land(landed, bytes);
-      };
+      const flush = () => inTrains.group(Buffer.concat(datagram.splice(0)));
       for (const { bytes, isFirst } of arrivals) {
         if (isFirst || isTornInLength(bytes)) flush();
         datagram.push(bytes);
         if (isTornInLength(bytes)) flush();
       }
       flush();
-      const expected = outcomeOf(singly);
-      assert.deepEqual(outcomeOf(inTrains), expected);
-      assert.deepEqual(outcomeOf(landed), expected);
+      assert.deepEqual(outcomeOf(inTrains), outcomeOf(singly));
     }),
     { numRuns: 300 },
   );
@@ -120,25 +90,6 @@ test('property: a train does exactly what its packets do one by one, whatever be
 
 const isTornInLength = (bytes: Buffer): boolean =>
   bytes.readUInt16BE(0) !== 0x4d43 || bytes[2] !== 1 || bytes.readUInt16BE(4) !== bytes.length;
-
-test('trains in order land where they belong, and nothing is copied', () => {
-  const driver = newDriver();
-  let landed = 0;
-  for (let chunk = 0; chunk < CHUNKS; chunk++) {
-    const packets = [0, 1, 2, 3].map((block) => driver.block(contentOf(chunk), block, { chunk }));
-    for (const train of [packets.slice(0, 3), packets.slice(3)]) {
-      if (land(driver, Buffer.concat(train))) landed++;
-    }
-    driver.store();
-  }
-  assert.equal(landed, 2 * CHUNKS);
-  for (let chunk = 0; chunk < CHUNKS; chunk++) {
-    assert.deepEqual(
-      driver.disk.subarray(chunk * CHUNK_SIZE, (chunk + 1) * CHUNK_SIZE),
-      contentOf(chunk),
-    );
-  }
-});
 
 test('what follows a packet of another session does not continue it', () => {
   const driver = newDriver();

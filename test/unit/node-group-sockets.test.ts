@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import type { Native } from '../../src/node/native.js';
-import {
-  type GroupHandler,
-  type GroupReceiver,
-  openGroupReceiver,
-} from '../../src/node/net/group-receiver.js';
+import { type GroupReceiver, openGroupReceiver } from '../../src/node/net/group-receiver.js';
 import { openGroupSender } from '../../src/node/net/group-sender.js';
 import { chooseInterface } from '../../src/node/net/network-interface.js';
 import { copyTrain, TrainSender, WAITS } from '../../src/node/net/train-sender.js';
@@ -24,18 +20,7 @@ interface Ear {
   readonly addresses: Set<string>;
 }
 
-type Lander = Pick<GroupHandler, 'landing' | 'onLanded'>;
-const nowhere: Lander = {
-  landing: () => null,
-  onLanded: () => assert.fail('nothing lands'),
-};
-
-async function listen(
-  t: TestContext,
-  port: number,
-  offload: boolean,
-  lander = nowhere,
-): Promise<Ear> {
+async function listen(port: number, offload: boolean): Promise<Ear> {
   const parts: Buffer[] = [];
   const addresses = new Set<string>();
   let wake = () => {};
@@ -45,11 +30,9 @@ async function listen(
       parts.push(Buffer.from(bytes.subarray(start, end)));
       addresses.add(address);
     },
-    ...lander,
     onBatch: () => wake(),
     canTake: () => true,
   });
-  t.after(() => receiver.close());
   const count = () => parts.reduce((sum, part) => sum + part.length, 0);
   return {
     receiver,
@@ -99,16 +82,15 @@ for (const offload of [true, false]) {
 
   test(`trains and single packets arrive whole and in order, ${how}`, {
     timeout: 20_000,
-  }, async (t) => {
+  }, async () => {
     const port = offload ? 27_101 : 27_102;
-    const ear = await listen(t, port, offload);
+    const ear = await listen(port, offload);
     ear.receiver.expect(PACKET_BYTES);
     const chosen = chooseInterface('lo', GROUP);
     const sender = await openGroupSender(
       { group: GROUP, port, chosen, ttl: 1, offload },
       PACKET_BYTES,
     );
-    t.after(() => sender.close());
     const { out, length, payloads } = pack(sender.gathers);
     const status = Buffer.alloc(47, 0x33);
     const expected: Buffer[] = [];
@@ -124,15 +106,16 @@ for (const offload of [true, false]) {
     const all = Buffer.concat(expected);
     assert.deepEqual(await ear.heard(all.length), all);
     assert.equal(sender.isBusy, false);
+    sender.close();
+    ear.receiver.close();
   });
 
   test(`datagrams of any length arrive whole and in order, ${how}`, {
     timeout: 20_000,
-  }, async (t) => {
+  }, async () => {
     const port = offload ? 27_103 : 27_104;
-    const ear = await listen(t, port, offload);
+    const ear = await listen(port, offload);
     const socket = dgram.createSocket('udp4');
-    t.after(() => socket.close());
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
     socket.setMulticastInterface('127.0.0.1');
     const lengths = [100, 3000, 100, 100, 20, 100, 101, 9000, 99, ...new Array(40).fill(100), 7];
@@ -152,55 +135,10 @@ for (const offload of [true, false]) {
     const twice = Buffer.concat([all, all]);
     assert.deepEqual(await ear.heard(twice.length), twice);
     assert.deepEqual([...ear.addresses], ['127.0.0.1']);
+    socket.close();
+    ear.receiver.close();
   });
 }
-
-test('the kernel puts payloads where they are foreseen; what is something else comes as a whole', {
-  timeout: 20_000,
-}, async (t) => {
-  const blockSize = 1000;
-  const packetBytes = BLOCK_HEADER_BYTES + blockSize;
-  // The memory ends within a block, as that of a chunk does.
-  const bytes = Buffer.alloc(29_500);
-  const place = { bytes, startOffset: 2000, blockSize, blockCount: 28 };
-  const trains = [1, 2, 3, 4].map((seed) =>
-    Buffer.from(Array.from({ length: 30 * packetBytes - seed }, (_, at) => (at * seed) % 251)),
-  );
-  const landed: number[] = [];
-  const ear = await listen(t, 27_105, true, {
-    landing: () => place,
-    onLanded(headers, lengthBytes) {
-      const train = trains.find(({ length }) => length === lengthBytes)!;
-      for (let packet = 0; packet < 27; packet++) {
-        const at = packet * packetBytes;
-        const header = headers.subarray(
-          packet * BLOCK_HEADER_BYTES,
-          (packet + 1) * BLOCK_HEADER_BYTES,
-        );
-        assert.deepEqual(header, train.subarray(at, at + BLOCK_HEADER_BYTES));
-        const payload = bytes.subarray(2000 + packet * blockSize, 2000 + (packet + 1) * blockSize);
-        assert.deepEqual(payload, train.subarray(at + BLOCK_HEADER_BYTES, at + packetBytes));
-      }
-      landed.push(trains.indexOf(train));
-      return false;
-    },
-  });
-  ear.receiver.expect(packetBytes);
-  const options = { group: GROUP, port: 27_105, chosen: chooseInterface('lo', GROUP), ttl: 1 };
-  const sender = await openGroupSender({ ...options, offload: true }, packetBytes);
-  t.after(() => sender.close());
-  let sentBytes = 0;
-  for (const train of trains) {
-    const outgoing = { bytes: train, length: train.length, packetBytes, payloads: null };
-    await new Promise((resolve) => sender.send(outgoing, resolve));
-    // One after the other: the first tells that trains are to be expected.
-    sentBytes += train.length;
-    await ear.heard(sentBytes);
-  }
-  const all = Buffer.concat(trains);
-  assert.deepEqual(await ear.heard(all.length), all);
-  if (sender.gathers) assert.deepEqual(landed, [1, 2, 3]);
-});
 
 test('a train that finds the queue full waits, in the order of sends, and says when it is out', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });

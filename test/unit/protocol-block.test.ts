@@ -91,10 +91,10 @@ test('property: a block continues the one before only if nothing but block and p
       const next = { ...header, block: header.block + 1, position: (header.position + 1) >>> 0 };
       writeBlockHeader(bytes, 0, header, payload);
       writeBlockHeader(bytes, length, next, payload);
-      assert.equal(continuesBlock(bytes, 0, length, length), true);
-      assert.equal(continuesBlock(bytes, 0, length, length - 1), false);
+      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length), true);
+      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length - 1), false);
       bytes[length + at]! ^= mask;
-      assert.equal(continuesBlock(bytes, 0, length, length), false);
+      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length), false);
     }),
   );
 });

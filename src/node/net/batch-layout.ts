@@ -1,10 +1,23 @@
-/** Where the datagrams of one `recvmmsg` go: one after the other, at a fixed distance. */
+/**
+ * Where the datagrams of one `recvmmsg` go: the kernel's structures, laid out by hand for 64-bit
+ * little-endian Linux.
+ */
 import type { Native } from '../native.js';
-import { Iovecs } from './iovecs.js';
-import { Messages } from './messages.js';
 
 /** A coalesced train, or the largest datagram. */
 export const SLOT_BYTES = 65_536;
+const MMSGHDR_BYTES = 64;
+const NAME_LENGTH_OFFSET = 8;
+const IOVECS_OFFSET = 16;
+const IOVEC_COUNT_OFFSET = 24;
+const LENGTH_OFFSET = 56;
+const IOVEC_BYTES = 16;
+/** Of each datagram: where one of the expected length fits, and where the rest of a longer one goes. */
+const IOVECS = 2;
+const NAME_BYTES = 28;
+/** Where addresses begin in a `sockaddr_in` and a `sockaddr_in6`. */
+const IPV4_OFFSET = 4;
+const IPV6_OFFSET = 8;
 
 export interface BatchMemory {
   /** Datagrams, at the layout's distance from each other. */
@@ -14,26 +27,59 @@ export interface BatchMemory {
 }
 
 export class BatchLayout {
-  readonly messages: Messages;
-  /** The kernel reads it by its address: it must not be collected. */
-  readonly iovecs: Iovecs;
+  /** For `recvmmsg`. */
+  readonly address: bigint;
+  readonly #headers: Buffer;
+  readonly #iovecs: Buffer;
+  readonly #names: Buffer;
 
   /** @param strideBytes distance of the datagrams in `data`, at most `SLOT_BYTES` */
   constructor(
     native: Native,
-    count: number,
-    isV6: boolean,
+    readonly count: number,
     readonly strideBytes: number,
     memory: BatchMemory,
   ) {
-    this.messages = new Messages(native, count, isV6);
-    this.iovecs = new Iovecs(native, 2 * count);
-    const data = this.iovecs.addressOf(memory.data);
-    const overflow = this.iovecs.addressOf(memory.overflow);
+    this.#headers = Buffer.alloc(count * MMSGHDR_BYTES);
+    this.#iovecs = Buffer.alloc(count * IOVECS * IOVEC_BYTES);
+    this.#names = Buffer.alloc(count * NAME_BYTES);
+    this.address = native.addressOf(this.#headers);
+    const [data, overflow] = [native.addressOf(memory.data), native.addressOf(memory.overflow)];
+    const [iovecs, names] = [native.addressOf(this.#iovecs), native.addressOf(this.#names)];
     for (let i = 0; i < count; i++) {
-      this.iovecs.lay(2 * i, data + i * strideBytes, strideBytes);
-      this.iovecs.lay(2 * i + 1, overflow + i * SLOT_BYTES, SLOT_BYTES - strideBytes);
-      this.messages.setPlace(i, this.iovecs.addressFrom(2 * i), 2);
+      const header = i * MMSGHDR_BYTES;
+      this.#headers.writeBigUInt64LE(names + BigInt(i * NAME_BYTES), header);
+      // The kernel writes back how long the name is; it is always the same.
+      this.#headers.writeUInt32LE(NAME_BYTES, header + NAME_LENGTH_OFFSET);
+      const iovec = i * IOVECS * IOVEC_BYTES;
+      this.#headers.writeBigUInt64LE(iovecs + BigInt(iovec), header + IOVECS_OFFSET);
+      this.#headers.writeUInt32LE(IOVECS, header + IOVEC_COUNT_OFFSET);
+      this.#iovecs.writeBigUInt64LE(data + BigInt(i * strideBytes), iovec);
+      this.#iovecs.writeUInt32LE(strideBytes, iovec + 8);
+      const rest = iovec + IOVEC_BYTES;
+      this.#iovecs.writeBigUInt64LE(overflow + BigInt(i * SLOT_BYTES), rest);
+      this.#iovecs.writeUInt32LE(SLOT_BYTES - strideBytes, rest + 8);
     }
+  }
+
+  /** Bytes of a datagram that was received. */
+  lengthOf(datagram: number): number {
+    return this.#headers.readUInt32LE(datagram * MMSGHDR_BYTES + LENGTH_OFFSET);
+  }
+
+  /** The address of a datagram's sender. */
+  copyAddress(datagram: number, to: Buffer, isV6: boolean): void {
+    const start = datagram * NAME_BYTES + (isV6 ? IPV6_OFFSET : IPV4_OFFSET);
+    this.#names.copy(to, 0, start, start + (isV6 ? 16 : 4));
+  }
+
+  /** Whether `address` is that of a datagram's sender. */
+  isFrom(datagram: number, address: Buffer, isV6: boolean): boolean {
+    const start = datagram * NAME_BYTES + (isV6 ? IPV6_OFFSET : IPV4_OFFSET);
+    const end = start + (isV6 ? 16 : 4);
+    for (let at = start; at < end; at++) {
+      if (this.#names[at] !== address[at - start]) return false;
+    }
+    return true;
   }
 }

@@ -4,7 +4,6 @@
  * What comes is the same: packets back to back in a buffer.
  */
 import { isIPv6 } from 'node:net';
-import type { Landing } from '../../client/landing.js';
 import { loadNative, type Native } from '../native.js';
 import { BatchReader } from './batch-reader.js';
 import type { GroupOptions } from './group-sender.js';
@@ -53,13 +52,6 @@ export type PacketsHandler = (bytes: Buffer, start: number, end: number, address
 
 export interface GroupHandler {
   onPackets: PacketsHandler;
-  /** Where the payloads of the next packets may be put ahead; null when that cannot be foreseen. */
-  landing: () => Landing | null;
-  /**
-   * A train whose payloads were put there. @param headers of its packets, one after the other
-   * @returns false when it belongs elsewhere, and is to be handed to `onPackets`
-   */
-  onLanded: (headers: Buffer, lengthBytes: number, address: string) => boolean;
   /** What was there to read has been handed over. */
   onBatch: () => void;
   /** False leaves packets in the socket, where it can be done. */
@@ -188,7 +180,7 @@ class Poller {
         count++;
         break;
       }
-      const read = this.#reader.read(this.#handler);
+      const read = this.#reader.read(this.#handler.onPackets);
       count += read.count;
       mayHaveMore = read.mayHaveMore;
     }
