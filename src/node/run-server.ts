@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
 import { closeSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import { Failure } from '../failure.js';
+import type { Failure } from '../failure.js';
 import { type BlockMap, BlockMapBuilder } from '../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../image/geometry.js';
 import { NoticeCode } from '../protocol/from-server.js';
@@ -18,6 +18,7 @@ import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
 import { joinAgain, sendByAgain, startRenewing } from './net/renewal.js';
+import { bindServerSocket } from './net/request-socket.js';
 import type { ServerOptions } from './options.js';
 import { sha256 } from './sha256.js';
 import { extentsOf } from './source/holes.js';
@@ -153,7 +154,7 @@ class Server {
       linkBytesPerMs(chosen.label),
     );
     this.#reader = new ChunkReader(this.#map, this.#pool, this.#source.fd, this.#compression);
-    await this.#bind();
+    await bindServerSocket(this.#socket, this.#options, chosen);
     this.#sender = await openGroupSender(
       { group, port, chosen, ttl, offload },
       this.#blockSize + PACKET_HEADER_BYTES,
@@ -185,39 +186,6 @@ class Server {
       blockSizeBytes: this.#blockSize,
       transport: this.#sender.transport,
     });
-  }
-
-  /** Binds the socket of requests and answers, and joins the group so that clients find it. */
-  async #bind(): Promise<void> {
-    const { group, serverPort, ttl } = this.#options;
-    const socket = this.#socket;
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', () =>
-        reject(
-          new Failure(
-            'network',
-            'PORT_TAKEN',
-            `UDP port ${serverPort} is in use, perhaps by another multiserver; choose another with -s`,
-          ),
-        ),
-      );
-      socket.bind({ port: serverPort, exclusive: true }, resolve);
-    });
-    socket.removeAllListeners('error');
-    socket.on('error', (error) => debug('request socket: %s', error.message));
-    try {
-      socket.addMembership(group, this.#chosen.multicastAddress);
-      if (this.#chosen.multicastAddress !== undefined) {
-        socket.setMulticastInterface(this.#chosen.multicastAddress);
-      }
-      socket.setMulticastTTL(ttl);
-    } catch (error) {
-      throw new Failure(
-        'network',
-        'NO_MULTICAST',
-        `cannot join ${group} on interface ${this.#chosen.label} (${(error as Error).message}); name an interface with -i`,
-      );
-    }
   }
 
   run(signal: AbortSignal): Promise<void> {

@@ -1,9 +1,9 @@
-/** The client's socket of requests and their answers. */
+/** The sockets of requests and their answers, on both sides. */
 import dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { Failure } from '../../failure.js';
 import { debugLog } from '../debug-log.js';
-import type { ClientOptions } from '../options.js';
+import type { ClientOptions, ServerOptions } from '../options.js';
 import type { ChosenInterface } from './network-interface.js';
 
 const debug = debugLog('multiclient:requests');
@@ -41,4 +41,37 @@ export async function openRequestSocket(
   if (chosen.multicastAddress !== undefined) socket.setMulticastInterface(chosen.multicastAddress);
   socket.setMulticastTTL(ttl);
   return socket;
+}
+
+/**
+ * Binds the server's socket, and joins the group with it so that clients find the server.
+ *
+ * @throws Failure when the port is taken, or the group cannot be joined
+ */
+export async function bindServerSocket(
+  socket: dgram.Socket,
+  { group, serverPort, ttl }: ServerOptions,
+  chosen: ChosenInterface,
+): Promise<void> {
+  const taken = `UDP port ${serverPort} is in use, perhaps by another multiserver; choose another with -s`;
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', () => reject(new Failure('network', 'PORT_TAKEN', taken)));
+    socket.bind({ port: serverPort, exclusive: true }, resolve);
+  });
+  socket.removeAllListeners('error');
+  socket.on('error', (error) => debug('%s', error.message));
+  try {
+    socket.addMembership(group, chosen.multicastAddress);
+    if (chosen.multicastAddress !== undefined) {
+      socket.setMulticastInterface(chosen.multicastAddress);
+    }
+    socket.setMulticastTTL(ttl);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new Failure(
+      'network',
+      'NO_MULTICAST',
+      `cannot join ${group} on interface ${chosen.label} (${message}); name an interface with -i`,
+    );
+  }
 }
