@@ -12,14 +12,11 @@ import {
 import {
   decodeFarewell,
   decodeImageDescription,
-  decodeNotice,
   type ImageDescription,
-  type Notice,
-  NoticeCode,
 } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetType } from '../protocol/packet.js';
 import type { ClientConfig, ClientTransmit, Target } from './config.js';
-import { emptyProgress, isUsable, sessionText, summaryOf } from './description.js';
+import { emptyProgress, isUsable, summaryOf } from './description.js';
 import type { ClientEvent, ClientProgress } from './events.js';
 import { Parting } from './parting.js';
 import { Patience } from './patience.js';
@@ -30,7 +27,8 @@ import {
   type StoreOrder,
   type StoreOutcome,
 } from './receiver.js';
-import { type ServerAddress, ServerChoice } from './server-choice.js';
+import { Reception } from './reception.js';
+import { ServerChoice } from './server-choice.js';
 
 export type { ClientConfig, ClientTransmit, Target } from './config.js';
 
@@ -41,6 +39,7 @@ export class ClientSession {
   readonly #choice: ServerChoice;
   #phase: Phase = 'discovering';
   #receiver: Receiver | null = null;
+  #reception: Reception | null = null;
   #events: ClientEvent[] = [];
   #outgoing: ClientTransmit[] = [];
   #failure: Failure | null = null;
@@ -56,7 +55,7 @@ export class ClientSession {
 
   /** Why the client cannot go on, or null. */
   get failure(): Failure | null {
-    return this.#failure ?? this.#receiver?.failure ?? null;
+    return this.#failure ?? this.#reception?.failure ?? this.#receiver?.failure ?? null;
   }
 
   /** All chunks are proven: the driver syncs the target, then calls `verify` or `part`. */
@@ -135,35 +134,8 @@ export class ClientSession {
       this.#choice.add(description, address, port, now);
       this.#decide(now);
     } else if (this.#phase === 'receiving') {
-      if (address === this.serverAddress) this.#hearAgain(description, now);
-      else this.#consider(description, address, port, now);
+      this.#reception!.handleDescription(description, { address, port }, now);
     }
-  }
-
-  /** The chosen server's answer while it serves us. */
-  #hearAgain(description: ImageDescription, now: number): void {
-    const receiver = this.#receiver!;
-    this.#patience.heard(now);
-    if (description.session !== this.description?.session) {
-      this.#rejoin(description, this.#choice.server!, now);
-    } else {
-      receiver.knowPosition(description.position);
-      if (!receiver.knowMap(description.mapId, now)) {
-        this.#failure = this.#choice.otherImage(description);
-      }
-    }
-  }
-
-  /** The chosen server never sent anything, or nothing for long: it may be gone for good, or elsewhere. */
-  #isAlone(now: number): boolean {
-    return !this.#receiver!.hasHeard || this.#patience.isForsaken(now);
-  }
-
-  /** Another server's answer. It may be the chosen one's successor, if that is gone. */
-  #consider(description: ImageDescription, address: string, port: number, now: number): void {
-    if (!this.#isAlone(now) || !this.#isSame(description)) return;
-    this.#patience.heard(now);
-    this.#rejoin(description, { address, port }, now);
   }
 
   #decide(now: number): void {
@@ -180,21 +152,6 @@ export class ClientSession {
     this.#events.push({ type: 'server-found', address: this.serverAddress!, image });
   }
 
-  #isSame(description: ImageDescription): boolean {
-    return this.#choice.isAlike(description) && this.#receiver!.agreesWith(description.mapId);
-  }
-
-  /** The server was started again: go on if it serves the same image. */
-  #rejoin(description: ImageDescription, server: ServerAddress, now: number): void {
-    if (!this.#isSame(description)) {
-      this.#failure = this.#choice.otherImage(description);
-      return;
-    }
-    this.#choice.renew(description, server);
-    this.#receiver!.rejoin(description, now);
-    this.#events.push({ type: 'server-restarted', session: sessionText(description.session) });
-  }
-
   /** The target is open: ask for everything. */
   begin(target: Target, now: number): void {
     if (this.#phase !== 'opening') throw new Error('begin out of order');
@@ -209,6 +166,13 @@ export class ClientSession {
       },
       now,
     );
+    this.#reception = new Reception({
+      choice: this.#choice,
+      patience: this.#patience,
+      receiver: this.#receiver,
+      observe: (event) => this.#events.push(event),
+      send: (transmit) => this.#outgoing.push(transmit),
+    });
     this.#patience.begin(now);
   }
 
@@ -236,9 +200,9 @@ export class ClientSession {
     isFromServer: boolean,
     now: number,
   ): boolean {
-    const receiver = this.#receiver;
+    const reception = this.#reception;
     // Before the target is open, packets only tell that a server is there.
-    if (receiver === null) {
+    if (reception === null) {
       if (this.#phase === 'discovering') this.#choice.hurry(now);
       return false;
     }
@@ -246,38 +210,7 @@ export class ClientSession {
       if (!isFromServer) this.#packetsBad++;
       return false;
     }
-    const type = packetType(bytes, offset);
-    if (!receiver.isOwnSession(bytes, offset)) {
-      this.#packetsBad++;
-      this.#patience.heardForeign(now);
-      return false;
-    }
-    this.#patience.heard(now);
-    if (type === PacketType.notice) {
-      const notice = decodeNotice(bytes.subarray(offset, offset + length));
-      if (notice === null) this.#packetsBad++;
-      else this.#handleNotice(notice, now);
-    } else if (!receiver.take(type, bytes, offset, length, now)) {
-      this.#packetsBad++;
-    } else if (receiver.isImageDoubtful) {
-      receiver.isImageDoubtful = false;
-      this.#patience.heardForeign(now);
-    } else {
-      return type === PacketType.block;
-    }
-    return false;
-  }
-
-  #handleNotice(notice: Notice, now: number): void {
-    if (notice.code === NoticeCode.unreadable) {
-      this.#receiver!.sourceLacks(notice.first, notice.count, now);
-    }
-    if (notice.code !== NoticeCode.sourceChanged) {
-      this.#events.push({ type: 'notice', text: notice.text });
-      return;
-    }
-    const text = `the server's image changed: ${notice.text}`;
-    this.#failure = new Failure('source', 'SOURCE_CHANGED', text);
+    return reception.handlePacket(bytes, offset, length, now);
   }
 
   /** Takes what came of a store order. */
@@ -333,14 +266,7 @@ export class ClientSession {
       this.#phase = 'proven';
       return;
     }
-    if (this.#patience.isQuiet(now) && receiver.isWaiting) {
-      this.#events.push({ type: 'quiet', missingChunks: receiver.progress().missingChunks });
-      receiver.askAgain(now);
-    }
-    if (this.#patience.takeRediscovery(now)) {
-      const to = this.#isAlone(now) ? null : this.#choice.server;
-      this.#outgoing.push({ bytes: this.#choice.newRequest(now), to });
-    }
+    this.#reception!.handleTimeout(now);
   }
 
   /** The copy is proven and safe on the target: tell the server and part. */
@@ -404,7 +330,7 @@ export class ClientSession {
 
   progress(): ClientProgress {
     const progress = this.#receiver?.progress() ?? emptyProgress();
-    progress.packetsBad += this.#packetsBad;
+    progress.packetsBad += this.#packetsBad + (this.#reception?.packetsBad ?? 0);
     if (this.failure !== null) progress.state = 'failed';
     else if (this.#phase === 'proven') progress.state = 'syncing';
     else if (this.#phase === 'parting' || this.#phase === 'finished') progress.state = 'done';

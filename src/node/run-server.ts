@@ -43,7 +43,7 @@ const TRAIN_BUFFERS = 16;
 const TRAIN_BUFFER_BYTES = 65_536;
 const PROGRESS_MS = 200;
 /** After the last client that was waited for: its farewell leaves, and reports that crossed are answered. */
-const LINGER_MS = 30;
+const LINGER_MS = 10;
 const PACKET_HEADER_BYTES = 28;
 /** A notice that ends everything is repeated, since any packet may be lost. */
 const LAST_NOTICES = 4;

@@ -23,7 +23,7 @@ export interface RateOptions {
 const INITIAL_BYTES_PER_MS = 62_500;
 const LEAST_BYTES_PER_MS = 250;
 export const ROUND_MS = 20;
-const START_GROWTH = 1.5;
+const START_GROWTH = 2;
 /** Far below the rate at which the network was last full, near it, and beyond it. */
 const RECOVERY_GROWTH = 1.15;
 const CAREFUL_GROWTH = 1.005;

@@ -23,16 +23,20 @@ import { bindSocket, networkFailure } from './udp-binding.js';
 
 const WANTED_RECEIVE_BUFFER_BYTES = 64 * 1024 * 1024;
 /**
- * While packets come, the socket is looked at this often: each look costs more than what it brings.
- * A small buffer could overflow sooner.
+ * While many packets come, the socket is looked at this seldom: each look costs more than what it
+ * brings. A small buffer could overflow in that time.
  */
 const BUSY_POLL_MS = 5;
-const SMALL_BUFFER_POLL_MS = 2;
 const SMALL_BUFFER_BYTES = 8 * 1024 * 1024;
+/** Few packets are answers that something waits for. */
+const FEW_POLL_MS = 2;
+const MANY_DATAGRAMS = 16;
 const IDLE_POLL_MS = 8;
 /** Packets that Node takes in one turn of its event loop when there are enough. */
 const PACKETS_PER_TURN = 32;
-const REST_MS = 1;
+/** How long a thread lets packets gather, unless the buffer could be full before: at this speed. */
+const MOST_REST_MS = 2;
+const PLAIN_BYTES_PER_MS = 100_000;
 /** Batches before the event loop gets its turn for what else happens. */
 const MOST_BATCHES = 16;
 
@@ -83,7 +87,7 @@ async function openThroughNode(
   }
   const receiveBufferBytes = tryGrowReceiveBuffer(socket, WANTED_RECEIVE_BUFFER_BYTES);
   socket.on('error', () => {});
-  const rest = new Rest(onBatch);
+  const rest = new Rest(onBatch, receiveBufferBytes);
   socket.on('message', (message, { address }) => {
     onPackets(message, 0, message.length, address);
     rest.note();
@@ -105,10 +109,12 @@ async function openThroughNode(
 class Rest {
   readonly #onBatch: () => void;
   readonly #cell = new Int32Array(new SharedArrayBuffer(4));
+  readonly #restMs: number;
   #count = 0;
 
-  constructor(onBatch: () => void) {
+  constructor(onBatch: () => void, receiveBufferBytes: number) {
     this.#onBatch = onBatch;
+    this.#restMs = Math.min(MOST_REST_MS, receiveBufferBytes / 2 / PLAIN_BYTES_PER_MS);
   }
 
   /** A packet was taken. */
@@ -120,7 +126,7 @@ class Rest {
     const isEmpty = this.#count < PACKETS_PER_TURN;
     this.#count = 0;
     this.#onBatch();
-    if (isEmpty) Atomics.wait(this.#cell, 0, 0, REST_MS);
+    if (isEmpty) Atomics.wait(this.#cell, 0, 0, this.#restMs);
   };
 }
 
@@ -139,7 +145,7 @@ function openThroughLibrary(
   const canCoalesce = native.setOption(fd, SOL_UDP, UDP_GRO, 1);
   const reader = new BatchReader(native, fd, isIPv6(group));
   const isSmall = receiveBufferBytes < SMALL_BUFFER_BYTES;
-  const poller = new Poller(reader, handler, isSmall ? SMALL_BUFFER_POLL_MS : BUSY_POLL_MS);
+  const poller = new Poller(reader, handler, isSmall ? FEW_POLL_MS : BUSY_POLL_MS);
   return {
     transport: canCoalesce ? 'batches and coalescing' : 'batches',
     receiveBufferBytes,
@@ -187,11 +193,16 @@ class Poller {
     if (mayHaveMore) {
       this.#immediate = setImmediate(this.#poll);
     } else {
-      this.#waitMs = count > 0 ? this.#busyPollMs : Math.min(this.#waitMs * 2, IDLE_POLL_MS);
+      this.#waitMs = this.#pauseAfter(count);
       this.#timer = setTimeout(this.#poll, this.#waitMs);
     }
     if (count > 0) this.#handler.onBatch();
   };
+
+  #pauseAfter(datagrams: number): number {
+    if (datagrams === 0) return Math.min(this.#waitMs * 2, IDLE_POLL_MS);
+    return datagrams >= MANY_DATAGRAMS ? this.#busyPollMs : FEW_POLL_MS;
+  }
 
   stop(): void {
     clearTimeout(this.#timer);
