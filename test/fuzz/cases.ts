@@ -26,6 +26,14 @@ export const FUZZ_CASES: readonly FuzzCase[] = [
   },
   {
     target: 'client',
+    about: 'nor must one that names blocks of another size',
+    steps: [
+      'wait 6000',
+      'stranger 4d430102006500001122334455667788000000000000000500000000000003000000004080100101fc6cba6c46953e197a9f7905a6e2b3f6e4a069bd0ef12c594fc5e6fd604c741323280d08000008773233392e3235352e37362e36376469736b2e696d67',
+    ],
+  },
+  {
+    target: 'client',
     about: 'a copy that lacks only what the source cannot give ends, whatever proved the rest',
     steps: [
       'open 1',

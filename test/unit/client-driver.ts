@@ -118,8 +118,8 @@ export class ClientDriver {
     this.run(20);
   }
 
-  /** Packets, back to back, from the group. */
-  group(bytes: Buffer, isFromServer = true): void {
+  /** Packets, back to back, from the group. They are the server's: a client that follows another sees so. */
+  group(bytes: Buffer, isFromServer = this.session.serverAddress === SERVER.address): void {
     this.session.handleGroup(bytes, 0, bytes.length, isFromServer, this.now);
   }
 
