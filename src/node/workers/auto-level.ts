@@ -20,10 +20,12 @@ const AHEAD_SHARE = 0.2;
 const SHRUNK_SHARE = 0.25;
 const LEAST_GAIN = 1.05;
 /**
- * Where the network's speed is not known, raw chunks are tried only after compressing has held
- * it back for so long: they fill a network that others use, too.
+ * Raw chunks are tried only after compressing has held the network back for so long: they are twice
+ * as many bytes or more, on a network that others may use, and a short copy is over before the
+ * trial pays. Longer, where the network's speed is not known.
  */
-const BEFORE_RAW_MS = 10_000;
+const BEFORE_RAW_MS = 1500;
+const BEFORE_RAW_UNKNOWN_MS = 10_000;
 /** Share of a link's speed that payloads can have. */
 const LINK_SHARE = 0.95;
 const FIRST_RETRY_MS = 1000;
@@ -114,7 +116,8 @@ export class AutoLevel {
   }
 
   #mayBeFasterRaw(bytesPerMs: number): boolean {
-    if (this.#linkBytesPerMs === null) return this.#behindMs >= BEFORE_RAW_MS;
+    if (this.#linkBytesPerMs === null) return this.#behindMs >= BEFORE_RAW_UNKNOWN_MS;
+    if (this.#behindMs < BEFORE_RAW_MS) return false;
     return this.#linkBytesPerMs * LINK_SHARE >= bytesPerMs * LEAST_GAIN;
   }
 
