@@ -7,6 +7,7 @@ import { isIPv6 } from 'node:net';
 import type { Failure } from '../failure.js';
 import { type BlockMap, BlockMapBuilder } from '../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../image/geometry.js';
+import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
 import { NoticeCode } from '../protocol/from-server.js';
 import type { ServerEvent } from '../server/events.js';
 import type { ReadOrder } from '../server/orders.js';
@@ -44,7 +45,6 @@ const TRAIN_BUFFER_BYTES = 65_536;
 const PROGRESS_MS = 200;
 /** After the last client that was waited for: its farewell leaves, and reports that crossed are answered. */
 const LINGER_MS = 10;
-const PACKET_HEADER_BYTES = 28;
 /** A notice that ends everything is repeated, since any packet may be lost. */
 const LAST_NOTICES = 4;
 const LAST_NOTICE_INTERVAL_MS = 50;
@@ -157,7 +157,7 @@ class Server {
     await bindServerSocket(this.#socket, this.#options, chosen);
     this.#sender = await openGroupSender(
       { group, port, chosen, ttl, offload },
-      this.#blockSize + PACKET_HEADER_BYTES,
+      this.#blockSize + BLOCK_HEADER_BYTES,
     );
     this.#session = new ServerSession({
       session: randomBytes(8).readBigUInt64BE(),

@@ -3,6 +3,7 @@
  * little-endian Linux.
  */
 import type { Native } from '../native.js';
+import { Iovecs } from './iovecs.js';
 
 /** A coalesced train, or the largest datagram. */
 export const SLOT_BYTES = 65_536;
@@ -11,7 +12,6 @@ const NAME_LENGTH_OFFSET = 8;
 const IOVECS_OFFSET = 16;
 const IOVEC_COUNT_OFFSET = 24;
 const LENGTH_OFFSET = 56;
-const IOVEC_BYTES = 16;
 /** Of each datagram: where one of the expected length fits, and where the rest of a longer one goes. */
 const IOVECS = 2;
 const NAME_BYTES = 28;
@@ -30,35 +30,34 @@ export class BatchLayout {
   /** For `recvmmsg`. */
   readonly address: bigint;
   readonly #headers: Buffer;
-  readonly #iovecs: Buffer;
+  /** The kernel reads it by its address: it must not be collected. */
+  readonly iovecs: Iovecs;
   readonly #names: Buffer;
 
   /** @param strideBytes distance of the datagrams in `data`, at most `SLOT_BYTES` */
   constructor(
     native: Native,
-    readonly count: number,
+    count: number,
     readonly strideBytes: number,
     memory: BatchMemory,
   ) {
     this.#headers = Buffer.alloc(count * MMSGHDR_BYTES);
-    this.#iovecs = Buffer.alloc(count * IOVECS * IOVEC_BYTES);
+    this.iovecs = new Iovecs(native, count * IOVECS);
     this.#names = Buffer.alloc(count * NAME_BYTES);
     this.address = native.addressOf(this.#headers);
-    const [data, overflow] = [native.addressOf(memory.data), native.addressOf(memory.overflow)];
-    const [iovecs, names] = [native.addressOf(this.#iovecs), native.addressOf(this.#names)];
+    const data = this.iovecs.addressOf(memory.data);
+    const overflow = this.iovecs.addressOf(memory.overflow);
+    const names = native.addressOf(this.#names);
     for (let i = 0; i < count; i++) {
       const header = i * MMSGHDR_BYTES;
       this.#headers.writeBigUInt64LE(names + BigInt(i * NAME_BYTES), header);
       // The kernel writes back how long the name is; it is always the same.
       this.#headers.writeUInt32LE(NAME_BYTES, header + NAME_LENGTH_OFFSET);
-      const iovec = i * IOVECS * IOVEC_BYTES;
-      this.#headers.writeBigUInt64LE(iovecs + BigInt(iovec), header + IOVECS_OFFSET);
+      const piece = i * IOVECS;
+      this.#headers.writeBigUInt64LE(this.iovecs.addressFrom(piece), header + IOVECS_OFFSET);
       this.#headers.writeUInt32LE(IOVECS, header + IOVEC_COUNT_OFFSET);
-      this.#iovecs.writeBigUInt64LE(data + BigInt(i * strideBytes), iovec);
-      this.#iovecs.writeUInt32LE(strideBytes, iovec + 8);
-      const rest = iovec + IOVEC_BYTES;
-      this.#iovecs.writeBigUInt64LE(overflow + BigInt(i * SLOT_BYTES), rest);
-      this.#iovecs.writeUInt32LE(SLOT_BYTES - strideBytes, rest + 8);
+      this.iovecs.lay(piece, data + i * strideBytes, strideBytes);
+      this.iovecs.lay(piece + 1, overflow + i * SLOT_BYTES, SLOT_BYTES - strideBytes);
     }
   }
 

@@ -7,6 +7,7 @@ import type { ClientOptions, ServerOptions } from '../options.js';
 import type { ChosenInterface } from './network-interface.js';
 
 const debug = debugLog('multiclient:requests');
+const debugServer = debugLog('multiserver:requests');
 
 const FIRST_RANDOM_PORT = 32_767;
 const RANDOM_PORTS = 32_769;
@@ -59,7 +60,7 @@ export async function bindServerSocket(
     socket.bind({ port: serverPort, exclusive: true }, resolve);
   });
   socket.removeAllListeners('error');
-  socket.on('error', (error) => debug('%s', error.message));
+  socket.on('error', (error) => debugServer('%s', error.message));
   try {
     socket.addMembership(group, chosen.multicastAddress);
     if (chosen.multicastAddress !== undefined) {

@@ -1,21 +1,18 @@
 /**
  * Hands whole trains to the kernel with one system call each (`sendmsg`), which gathers headers and
- * payloads from where they lie. The kernel's structures are laid out by hand, for 64-bit
- * little-endian Linux.
+ * payloads from where they lie. `struct msghdr` is laid out for 64-bit little-endian Linux.
  */
 import type { Payloads } from '../../server/train.js';
 import type { Native } from '../native.js';
+import { Iovecs } from './iovecs.js';
 
 /** Segments that every kernel with segmentation offload takes in one train (UDP_MAX_SEGMENTS). */
 export const MOST_SEGMENTS = 64;
 /** A header and a payload for each packet. */
 const MOST_PIECES = 2 * MOST_SEGMENTS;
-const IOVEC_BYTES = 16;
-const IOVEC_WORDS = 4;
 const MSGHDR_BYTES = 56;
 const MSGHDR_IOVECS_OFFSET = 16;
 const MSGHDR_COUNT_OFFSET = 24;
-const WORD = 2 ** 32;
 const MSG_DONTWAIT = 0x40;
 /** Results of a send that may be tried again: the queue is full. */
 const EAGAIN = 11;
@@ -28,12 +25,9 @@ export const WAITS = -1;
 export class TrainSender {
   readonly #native: Native;
   readonly #fd: number;
-  readonly #iovecs = Buffer.alloc(MOST_PIECES * IOVEC_BYTES);
-  readonly #words: Uint32Array;
+  readonly #iovecs: Iovecs;
   readonly #message = Buffer.alloc(MSGHDR_BYTES);
   readonly #messageAddress: bigint;
-  /** Looking an address up costs more than all else here. */
-  readonly #addresses = new WeakMap<Buffer, number>();
   /** A train that the kernel had no room for, in one piece: what it was gathered from may change. */
   readonly #waiting: Buffer;
   #waitingBytes = 0;
@@ -44,8 +38,8 @@ export class TrainSender {
     this.#native = native;
     this.#fd = fd;
     this.#waiting = Buffer.allocUnsafeSlow(mostBytes);
-    this.#words = new Uint32Array(this.#iovecs.buffer, this.#iovecs.byteOffset);
-    this.#message.writeBigUInt64LE(native.addressOf(this.#iovecs), MSGHDR_IOVECS_OFFSET);
+    this.#iovecs = new Iovecs(native, MOST_PIECES);
+    this.#message.writeBigUInt64LE(this.#iovecs.addressFrom(0), MSGHDR_IOVECS_OFFSET);
     this.#messageAddress = native.addressOf(this.#message);
   }
 
@@ -99,7 +93,7 @@ export class TrainSender {
   }
 
   #layWhole(bytes: Buffer, lengthBytes: number): number {
-    this.#lay(0, this.#addressOf(bytes), lengthBytes);
+    this.#iovecs.lay(0, this.#iovecs.addressOf(bytes), lengthBytes);
     return 1;
   }
 
@@ -109,38 +103,22 @@ export class TrainSender {
     packetBytes: number,
     { bytes, starts, headerBytes }: Payloads,
   ): number {
-    const headersAddress = this.#addressOf(headers);
+    const iovecs = this.#iovecs;
+    const headersAddress = iovecs.addressOf(headers);
     let source: Buffer | null = null;
     let sourceAddress = 0;
     let packet = 0;
     for (let left = lengthBytes; left > 0; left -= packetBytes) {
       if (bytes[packet] !== source) {
         source = bytes[packet]!;
-        sourceAddress = this.#addressOf(source);
+        sourceAddress = iovecs.addressOf(source);
       }
       const payloadBytes = Math.min(packetBytes, left) - headerBytes;
-      this.#lay(2 * packet, headersAddress + packet * headerBytes, headerBytes);
-      this.#lay(2 * packet + 1, sourceAddress + starts[packet]!, payloadBytes);
+      iovecs.lay(2 * packet, headersAddress + packet * headerBytes, headerBytes);
+      iovecs.lay(2 * packet + 1, sourceAddress + starts[packet]!, payloadBytes);
       packet++;
     }
     return 2 * packet;
-  }
-
-  /** Writes an iovec: addresses fit a double, and BigInts would be allocated. */
-  #lay(piece: number, address: number, lengthBytes: number): void {
-    const at = piece * IOVEC_WORDS;
-    this.#words[at] = address % WORD;
-    this.#words[at + 1] = address / WORD;
-    this.#words[at + 2] = lengthBytes;
-  }
-
-  #addressOf(bytes: Buffer): number {
-    let address = this.#addresses.get(bytes);
-    if (address === undefined) {
-      address = Number(this.#native.addressOf(bytes));
-      this.#addresses.set(bytes, address);
-    }
-    return address;
   }
 
   stop(): void {
