@@ -9,7 +9,7 @@ export interface ImageSummary {
   chunkSizeBytes: number;
   chunkCount: number;
   blockSizeBytes: number;
-  /** SHA-256 of the block map's root in hex, or null while the server still prepares the map. */
+  /** BLAKE3 of the block map's root in hex, or null while the server still prepares the map. */
   mapId: string | null;
 }
 

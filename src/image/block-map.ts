@@ -26,7 +26,7 @@ interface FinishedPage {
 /** The whole map of an image. Every Buffer it hands out is its own: read, don't write. */
 export class BlockMap {
   readonly geometry: Geometry;
-  /** SHA-256 of the root, 32 bytes: the name of the image. */
+  /** BLAKE3 of the root, 32 bytes: the name of the image. */
   readonly id: Buffer;
   readonly root: Buffer;
   /** How many chunks hold data. */

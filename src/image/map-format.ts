@@ -2,19 +2,19 @@
  * The bytes of a block map: a root, and a page for each CHUNKS_PER_PAGE chunks.
  *
  *     root: "MCBMAP1\0" | image size u64 | chunk size u32 | page count u32 | 32 bytes per page
- *     page: kind bitmap, 512 bytes | 32-byte SHA-256 of each data chunk, in order
+ *     page: kind bitmap, 512 bytes | 32-byte BLAKE3 of each data chunk, in order
  *
- * Numbers are big endian. The root holds the SHA-256 of each page's bytes, or 32 zero bytes
+ * Numbers are big endian. The root holds the BLAKE3 of each page's bytes, or 32 zero bytes
  * for a page whose chunks are all zero: such a page never travels. Bit i of the kind bitmap
  * (the least significant bit of a byte first) is 1 where the page's chunk i holds data; bits
- * past the image's end are 0. There is one way to write a map, so the root's SHA-256 names
+ * past the image's end are 0. There is one way to write a map, so the root's BLAKE3 names
  * the image at this chunk size.
  */
 
 import { countBits } from './bitmap.js';
 import { CHUNKS_PER_PAGE, Geometry } from './geometry.js';
 
-/** SHA-256: 32 bytes. Handed in, so that this room does no IO and tests may count calls. */
+/** BLAKE3: 32 bytes. Handed in, so that this room does no IO and tests may count calls. */
 export type Digest = (bytes: Uint8Array) => Buffer;
 
 export const DIGEST_BYTES = 32;

@@ -15,7 +15,7 @@ import {
 export type ChunkKind = 'data' | 'zero' | 'unknown';
 
 /**
- * Everything in it descends from the map's id by SHA-256, so parts may come from anyone.
+ * Everything in it descends from the map's id by BLAKE3, so parts may come from anyone.
  * Chunks and pages asked about must be the image's (RangeError otherwise), except in
  * acceptRoot and acceptPage, which take what the network brings and never throw.
  */
@@ -31,7 +31,7 @@ export class VerifiedMap {
   readonly #pages: (MapPage | null)[];
   #root: Buffer | null = null;
 
-  /** @param mapId SHA-256 of the root, 32 bytes; copied */
+  /** @param mapId BLAKE3 of the root, 32 bytes; copied */
   constructor(geometry: Geometry, mapId: Uint8Array, digest: Digest) {
     if (mapId.length !== DIGEST_BYTES) throw new RangeError(`map id of ${mapId.length} bytes`);
     this.geometry = geometry;

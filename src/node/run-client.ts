@@ -8,6 +8,7 @@ import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
 import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
 import { Alarm } from './alarm.js';
+import { digestOf } from './blake3.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
@@ -17,7 +18,6 @@ import { sendByAgain, startRenewing } from './net/renewal.js';
 import { openRequestSocket } from './net/request-socket.js';
 import { PacketStash } from './net/stash.js';
 import type { ClientOptions } from './options.js';
-import { sha256 } from './sha256.js';
 import { ClientDisk } from './target/client-disk.js';
 import { planUnlocked, type TargetOptions } from './target/target.js';
 import type { TargetPlan } from './target/target-plan.js';
@@ -93,7 +93,7 @@ class Client {
         port: options.port,
         timeoutMs: options.timeoutMs,
         giveUpMs: options.giveUpMs ?? Number.POSITIVE_INFINITY,
-        digest: sha256,
+        digest: digestOf,
         random: Math.random,
       },
       now(),

@@ -13,6 +13,7 @@ import type { ServerEvent } from '../server/events.js';
 import type { ReadOrder } from '../server/orders.js';
 import { ServerSession } from '../server/session.js';
 import { Alarm } from './alarm.js';
+import { digestOf } from './blake3.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
@@ -21,7 +22,6 @@ import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/netwo
 import { joinAgain, sendByAgain, startRenewing } from './net/renewal.js';
 import { bindServerSocket } from './net/request-socket.js';
 import type { ServerOptions } from './options.js';
-import { sha256 } from './sha256.js';
 import { extentsOf } from './source/holes.js';
 import { MapCache } from './source/map-cache.js';
 import { openImage } from './source/open-image.js';
@@ -113,10 +113,10 @@ class Server {
     this.#blockSize = blockSizeFor(options.mtu, chosen, options.group);
     const geometry = new Geometry(source.sizeBytes, chunkSizeFor(source.sizeBytes));
     this.#cache = options.cache ? MapCache.of(source.path, source.fd, geometry) : null;
-    const kept = this.#cache?.load(geometry, sha256) ?? null;
+    const kept = this.#cache?.load(geometry, digestOf) ?? null;
     this.#isFromCache = kept !== null;
     this.#map =
-      kept === null ? new BlockMapBuilder(geometry, sha256) : BlockMapBuilder.of(kept, sha256);
+      kept === null ? new BlockMapBuilder(geometry, digestOf) : BlockMapBuilder.of(kept, digestOf);
     this.#watch = new SourceWatch(source.path, source.fd, (failure) =>
       this.#sourceChanged(failure),
     );

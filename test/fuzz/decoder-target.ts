@@ -1,9 +1,9 @@
 /** All decoders: what is no packet gives null, what is one means the same when it is sent again. */
 
-import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { BlockMap } from '../../src/image/block-map.js';
+import { digestOf } from '../../src/node/blake3.js';
 import { packetLength } from '../../src/protocol/packet.js';
 import type { Random } from '../sim/random.js';
 import { CODECS } from '../unit/protocol-packets.js';
@@ -12,7 +12,6 @@ import { mutate } from './mutate.js';
 import { type FuzzTarget, packetStep, promise, readStep } from './steps.js';
 
 const samplesEach = 60;
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 
 export class DecoderTarget implements FuzzTarget {
   readonly name = 'decoders';
@@ -43,7 +42,7 @@ export class DecoderTarget implements FuzzTarget {
 function decodeAll(bytes: Buffer): void {
   const length = packetLength(bytes, 0, bytes.length);
   promise(length <= bytes.length, 'a packet ends where its bytes end');
-  BlockMap.decode(bytes, sha256);
+  BlockMap.decode(bytes, digestOf);
   for (const { name, decode, encode } of CODECS) {
     // A decoder takes a whole packet: its header has been looked at before.
     if (length !== bytes.length || length === 0) continue;

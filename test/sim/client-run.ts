@@ -1,12 +1,14 @@
 /** One run of a client, from start to its end or crash: drives a real ClientSession. */
+
 import { ClientSession } from '../../src/client/session.js';
 import type { Failure } from '../../src/failure.js';
+import { digestOf } from '../../src/node/blake3.js';
 import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
 import type { Agenda } from './agenda.js';
 import { ClientCheck } from './client-check.js';
 import type { SimDisk } from './disk.js';
 import { DiskWork } from './disk-work.js';
-import { type SimImage, sha256 } from './image.js';
+import type { SimImage } from './image.js';
 import { SOCKET_BYTES } from './inbox.js';
 import type { SimOptions } from './options.js';
 import type { Random } from './random.js';
@@ -80,7 +82,7 @@ export class ClientRun {
         port: GROUP_PORT,
         timeoutMs: options.timeoutMs,
         giveUpMs: settings.giveUpMs,
-        digest: sha256,
+        digest: digestOf,
         random: random.next,
       },
       this.#now,

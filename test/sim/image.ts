@@ -1,12 +1,10 @@
 /** An image made of random chunks and runs of zero chunks, and all that is known about it. */
-import { createHash } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
+import { digestOf } from '../../src/node/blake3.js';
 import type { SimOptions } from './options.js';
 import type { Random } from './random.js';
-
-export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
 const ZEROS = Buffer.alloc(65_536);
 
@@ -74,7 +72,7 @@ export class SimImage {
     for (let chunk = 0; chunk < imageChunks; chunk++) {
       const bytes = this.chunk(chunk);
       const isZero = isAllZero(bytes);
-      this.#digests.push(isZero ? null : sha256(bytes));
+      this.#digests.push(isZero ? null : digestOf(bytes));
       if (!isZero) blocks += Math.ceil(bytes.length / blockSizeBytes);
     }
     this.dataBlocks = blocks;
@@ -117,12 +115,12 @@ export class SimImage {
   digestOf(chunk: number, bytes: Buffer): Buffer {
     const known = this.#digests[chunk];
     if (known !== null && known !== undefined && bytes.equals(this.chunk(chunk))) return known;
-    return sha256(bytes);
+    return digestOf(bytes);
   }
 
   /** A map of which nothing is known yet. */
   newMap(): BlockMapBuilder {
-    return new BlockMapBuilder(this.geometry, sha256);
+    return new BlockMapBuilder(this.geometry, digestOf);
   }
 
   /** Tells the map what a chunk is. */

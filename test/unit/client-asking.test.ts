@@ -5,12 +5,13 @@ import { Asking } from '../../src/client/asking.js';
 import { Assembly } from '../../src/client/assembly.js';
 import { Copy } from '../../src/client/copy.js';
 import { Geometry } from '../../src/image/geometry.js';
+import { digestOf } from '../../src/node/blake3.js';
 import { type BlockRequest, decodeBlockRequest } from '../../src/protocol/from-client.js';
 import { LARGEST_CONTROL_PACKET_BYTES } from '../../src/protocol/packet.js';
 import { chunksAsked } from './client-driver.js';
-import { BLOCK_SIZE, CHUNK_SIZE, sha256 } from './server-driver.js';
+import { BLOCK_SIZE, CHUNK_SIZE } from './server-driver.js';
 
-const DIGEST = sha256(Buffer.alloc(1));
+const DIGEST = digestOf(Buffer.alloc(1));
 const never = () => assert.fail('nothing should be given up');
 
 class Bench {
@@ -23,7 +24,7 @@ class Bench {
 
   constructor(chunks: number, slots = 8) {
     const geometry = new Geometry(chunks * CHUNK_SIZE, CHUNK_SIZE);
-    this.copy = new Copy(geometry, sha256, { holdsEarlierData: false, keepsDigests: false });
+    this.copy = new Copy(geometry, digestOf, { holdsEarlierData: false, keepsDigests: false });
     const memory = Array.from({ length: slots }, () => Buffer.alloc(CHUNK_SIZE));
     this.assembly = new Assembly(memory);
     this.asking = new Asking(this.copy, this.assembly);

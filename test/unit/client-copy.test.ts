@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { Copy } from '../../src/client/copy.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
-import { CHUNK_SIZE, contentOf, sha256 } from './server-driver.js';
+import { digestOf } from '../../src/node/blake3.js';
+import { CHUNK_SIZE, contentOf } from './server-driver.js';
 
 const CHUNKS = 12;
 const geometry = new Geometry((CHUNKS - 1) * CHUNK_SIZE + 5, CHUNK_SIZE);
@@ -13,21 +14,21 @@ const FRESH = { holdsEarlierData: false, keepsDigests: false };
 /** What a chunk's place on the target can hold. */
 type Content = 'good' | 'bad' | 'zeros' | 'old';
 
-const digestOf = (chunk: number, content: Content) =>
-  sha256(content === 'good' ? contentOf(chunk) : Buffer.from(`${content} ${chunk}`));
+const digestAs = (chunk: number, content: Content) =>
+  digestOf(content === 'good' ? contentOf(chunk) : Buffer.from(`${content} ${chunk}`));
 
 function mapOf(zeros: readonly boolean[], size = geometry): BlockMap {
-  const builder = new BlockMapBuilder(size, sha256);
+  const builder = new BlockMapBuilder(size, digestOf);
   for (let chunk = 0; chunk < size.chunkCount; chunk++) {
     if (zeros[chunk] === true) builder.setZero(chunk);
-    else builder.setData(chunk, digestOf(chunk, 'good'));
+    else builder.setData(chunk, digestAs(chunk, 'good'));
   }
   return builder.finish();
 }
 
 /** A copy, the target it speaks of, and what is on its way there. */
 class Bench {
-  readonly copy = new Copy(geometry, sha256, FRESH);
+  readonly copy = new Copy(geometry, digestOf, FRESH);
   readonly target: Content[] = new Array(CHUNKS).fill('old');
   readonly #underway = new Map<number, Content>();
   readonly #map: BlockMap;
@@ -68,7 +69,7 @@ class Bench {
       this.copy.storedZeros(chunk, 1);
       return;
     }
-    const digest = digestOf(chunk, content);
+    const digest = digestAs(chunk, content);
     const expected = this.copy.expectedOf(chunk);
     if (expected?.equals(digest) !== false) this.target[chunk] = content;
     if (!this.copy.stored(chunk, digest)) this.copy.notStored(chunk);
@@ -163,10 +164,10 @@ test('a page of zeros needs nothing but the root, and other pages are judged as 
     (_, chunk) => Math.floor(chunk / CHUNKS_PER_PAGE) === 1,
   );
   const map = mapOf(zeros, size);
-  const copy = new Copy(size, sha256, FRESH);
-  copy.stored(0, digestOf(0, 'good'));
-  copy.stored(1, digestOf(1, 'bad'));
-  copy.stored(2 * CHUNKS_PER_PAGE, digestOf(2 * CHUNKS_PER_PAGE, 'good'));
+  const copy = new Copy(size, digestOf, FRESH);
+  copy.stored(0, digestAs(0, 'good'));
+  copy.stored(1, digestAs(1, 'bad'));
+  copy.stored(2 * CHUNKS_PER_PAGE, digestAs(2 * CHUNKS_PER_PAGE, 'good'));
   copy.beginMap(map.id);
   assert.deepEqual(copy.judgePage(1), { zeros: [], refuted: 0 });
   assert(copy.map!.acceptRoot(map.root));
@@ -182,7 +183,7 @@ test('a page of zeros needs nothing but the root, and other pages are judged as 
 
 test('what the target held before is kept where it fits, and asked for where it does not', () => {
   const options = { holdsEarlierData: true, keepsDigests: false };
-  const copy = new Copy(geometry, sha256, options);
+  const copy = new Copy(geometry, digestOf, options);
   const map = mapOf([true, true]);
   copy.beginMap(map.id);
   copy.map!.acceptRoot(map.root);
@@ -190,14 +191,14 @@ test('what the target held before is kept where it fits, and asked for where it 
   assert.deepEqual(copy.judgePage(0), { zeros: [], refuted: 0 });
   assert.deepEqual([copy.uncheckedCount, copy.wantedCount], [CHUNKS, 0]);
   assert.equal(copy.checked(0, null), true);
-  assert.equal(copy.checked(1, digestOf(1, 'old')), false);
-  assert.equal(copy.checked(2, digestOf(2, 'good')), true);
+  assert.equal(copy.checked(1, digestAs(1, 'old')), false);
+  assert.equal(copy.checked(2, digestAs(2, 'good')), true);
   assert.equal(copy.checked(3, null), false);
   assert.equal(copy.provenCount, 2);
   assert.deepEqual([copy.isWanted(1), copy.isWanted(2), copy.isWanted(3)], [true, false, true]);
   // A chunk that came from the network while it was looked at: what was seen may be torn.
   copy.storing(4);
-  assert.equal(copy.checked(4, digestOf(4, 'good')), true);
+  assert.equal(copy.checked(4, digestAs(4, 'good')), true);
   assert.equal(copy.provenCount, 2);
   assert.equal(copy.isUnchecked(4), false);
   copy.stopChecking();
@@ -205,22 +206,22 @@ test('what the target held before is kept where it fits, and asked for where it 
 });
 
 test('a chunk that is read back as something else is proven no more, until it fits again', () => {
-  const copy = new Copy(geometry, sha256, { holdsEarlierData: false, keepsDigests: true });
+  const copy = new Copy(geometry, digestOf, { holdsEarlierData: false, keepsDigests: true });
   const map = mapOf([]);
   copy.beginMap(map.id);
   copy.map!.acceptRoot(map.root);
   copy.map!.acceptPage(0, map.page(0)!);
-  for (let chunk = 0; chunk < CHUNKS; chunk++) copy.stored(chunk, digestOf(chunk, 'good'));
+  for (let chunk = 0; chunk < CHUNKS; chunk++) copy.stored(chunk, digestAs(chunk, 'good'));
   assert.equal(copy.isProven, true);
   for (let chunk = 0; chunk < CHUNKS; chunk++) copy.doubt(chunk);
   assert.deepEqual([copy.provenCount, copy.provenBytes, copy.writtenBytes], [0, 0, 0]);
   assert.equal(copy.wantedCount, 0, 'nothing is asked for before it was looked at');
   for (let chunk = 0; chunk < CHUNKS; chunk++) {
-    assert.equal(copy.checked(chunk, digestOf(chunk, chunk === 7 ? 'bad' : 'good')), chunk !== 7);
+    assert.equal(copy.checked(chunk, digestAs(chunk, chunk === 7 ? 'bad' : 'good')), chunk !== 7);
   }
   assert.deepEqual([copy.provenCount, copy.wantedCount], [CHUNKS - 1, 1]);
   copy.storing(7);
-  assert.equal(copy.stored(7, digestOf(7, 'good')), true);
+  assert.equal(copy.stored(7, digestAs(7, 'good')), true);
   assert.equal(copy.isProven, true);
 });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { StoreOrder } from '../../src/client/receiver.js';
 import { type ClientConfig, ClientSession, type Target } from '../../src/client/session.js';
 import type { BlockMap } from '../../src/image/block-map.js';
+import { digestOf } from '../../src/node/blake3.js';
 import {
   BLOCK_HEADER_BYTES,
   Encoding,
@@ -25,7 +26,7 @@ import {
 } from '../../src/protocol/from-server.js';
 import { PacketType, packetType } from '../../src/protocol/packet.js';
 import { writeBlockHeader } from './block-header.js';
-import { BLOCK_SIZE, CHUNK_SIZE, CLIENT, SESSION, sha256 } from './server-driver.js';
+import { BLOCK_SIZE, CHUNK_SIZE, CLIENT, SESSION } from './server-driver.js';
 
 export const SERVER = { address: '10.0.0.1', port: 7500 };
 export const GROUP = '239.255.76.67';
@@ -68,7 +69,7 @@ export class ClientDriver {
         port: 9000,
         timeoutMs: 1000,
         giveUpMs: Number.POSITIVE_INFINITY,
-        digest: sha256,
+        digest: digestOf,
         random: () => 0.5,
         ...options.config,
       },
@@ -186,7 +187,7 @@ export class ClientDriver {
       return;
     }
     const bytes = this.#slots[order.slot]!.subarray(0, order.lengthBytes);
-    const digest = sha256(bytes);
+    const digest = digestOf(bytes);
     if (order.encoding !== Encoding.raw || (order.expected && !order.expected.equals(digest))) {
       this.session.handleStored(order, { kind: 'refused' }, this.now);
       return;
@@ -203,7 +204,7 @@ export class ClientDriver {
       looked += order.count;
       const end = order.offsetBytes + order.lengthBytes;
       const bytes = this.disk.subarray(order.offsetBytes, end);
-      const digest = bytes.some((byte) => byte !== 0) ? sha256(bytes) : null;
+      const digest = bytes.some((byte) => byte !== 0) ? digestOf(bytes) : null;
       const isFound = isReadable(order.first);
       const outcome = isFound
         ? ({ kind: 'found', digest } as const)

@@ -5,10 +5,10 @@ import { Copy } from '../../src/client/copy.js';
 import { MapFetch } from '../../src/client/map-fetch.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
+import { digestOf } from '../../src/node/blake3.js';
 import { blockCountOf, Encoding, Space, type SpaceId } from '../../src/protocol/block.js';
 import { decodeBlockRequest } from '../../src/protocol/from-client.js';
 import type { Run } from '../../src/protocol/run.js';
-import { sha256 } from './server-driver.js';
 
 const BLOCK_SIZE = 100;
 const CONTEXT = { session: 1n, client: 5n, position: 77 };
@@ -16,10 +16,10 @@ const CONTEXT = { session: 1n, client: 5n, position: 77 };
 const geometry = new Geometry((4 * CHUNKS_PER_PAGE + 9) * 16, 16);
 
 function makeMap(): BlockMap {
-  const builder = new BlockMapBuilder(geometry, sha256);
+  const builder = new BlockMapBuilder(geometry, digestOf);
   for (const page of [0, 2, 4]) {
     for (const slot of [0, 3, 8]) {
-      builder.setData(page * CHUNKS_PER_PAGE + slot, sha256(Buffer.of(page, slot)));
+      builder.setData(page * CHUNKS_PER_PAGE + slot, digestOf(Buffer.of(page, slot)));
     }
   }
   builder.setZeroRange(0, geometry.chunkCount);
@@ -31,7 +31,7 @@ const ROOT = -1;
 const bytesOf = (page: number) => (page === ROOT ? map.root : map.page(page)!);
 
 class Bench {
-  readonly copy = new Copy(geometry, sha256, { holdsEarlierData: false, keepsDigests: false });
+  readonly copy = new Copy(geometry, digestOf, { holdsEarlierData: false, keepsDigests: false });
   readonly fetch = new MapFetch(this.copy);
   now = 0;
 

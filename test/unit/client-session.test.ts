@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { digestOf } from '../../src/node/blake3.js';
 import { ClientState } from '../../src/protocol/from-client.js';
 import { encodeFarewell, encodeNotice, encodeZeroRanges } from '../../src/protocol/from-server.js';
 import { PacketType, writeHeader } from '../../src/protocol/packet.js';
 import { ClientDriver, chunksAsked, SERVER } from './client-driver.js';
-import { CHUNK_SIZE, CLIENT, contentOf, mapOf, SESSION, sha256 } from './server-driver.js';
+import { CHUNK_SIZE, CLIENT, contentOf, mapOf, SESSION } from './server-driver.js';
 
 const numbers = (count: number) => [...Array(count).keys()];
 
@@ -131,7 +132,7 @@ test('a server that was started again is carried on with, if it serves the same 
     driver.run(300);
     driver.group(foreign);
     assert.equal(driver.run(10).mapRequests, 1);
-    driver.answer({ session: SESSION + 1n, mapId: isSame ? map.id : sha256(map.id) });
+    driver.answer({ session: SESSION + 1n, mapId: isSame ? map.id : digestOf(map.id) });
     if (isSame) {
       const { blockRequests } = driver.run(50);
       assert.deepEqual(chunksAsked(blockRequests), [2, 3]);
@@ -146,7 +147,7 @@ test('a server that was started again is carried on with, if it serves the same 
 test('a map id binds nobody before its root is in: a forged one gives way to the true one', () => {
   const map = mapOf(4);
   const driver = new ClientDriver({ chunks: 4 });
-  driver.join({ mapId: sha256(map.id) });
+  driver.join({ mapId: digestOf(map.id) });
   driver.status({ mapId: map.id });
   driver.sendMap(map);
   driver.status({ mapId: map.id });
@@ -178,7 +179,7 @@ test('a server that fell silent for long may have moved, and its successor is fo
     driver.send(0, contentOf(0));
     driver.store();
     driver.run(12_000);
-    driver.answer({ session: SESSION + 1n, mapId: isSame ? map.id : sha256(map.id) }, moved);
+    driver.answer({ session: SESSION + 1n, mapId: isSame ? map.id : digestOf(map.id) }, moved);
     assert.equal(driver.session.serverAddress, (isSame ? moved : SERVER).address);
     assert.equal(driver.session.failure, null);
     if (!isSame) continue;

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BlockMap, BlockMapBuilder, VerifiedMap } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
+import { digestOf } from '../../src/node/blake3.js';
 
 const CHUNK_SIZE_BYTES = 16;
-
-function sha256(bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(bytes).digest();
-}
 
 /** A digest for a chunk: what it is made of doesn't matter here. */
 function digestFor(chunk: number): Buffer {
@@ -25,7 +21,7 @@ function geometryOf(chunkCount: number): Geometry {
 /** A map of runs that are data and zero in turn, beginning with zero. */
 function mapOf(runs: readonly number[]): { map: BlockMap; kinds: boolean[] } {
   const kinds = runs.flatMap((count, index) => new Array<boolean>(count).fill(index % 2 === 1));
-  const builder = new BlockMapBuilder(geometryOf(kinds.length), sha256);
+  const builder = new BlockMapBuilder(geometryOf(kinds.length), digestOf);
   for (const [chunk, isData] of kinds.entries()) {
     assert(isData ? builder.setData(chunk, digestFor(chunk)) : builder.setZero(chunk));
   }
@@ -48,7 +44,7 @@ test('property: what the server builds, the client verifies, whatever order page
     fc.property(runs, order, (list, random) => {
       const { map, kinds } = mapOf(list);
       const { geometry } = map;
-      const client = new VerifiedMap(geometry, map.id, sha256);
+      const client = new VerifiedMap(geometry, map.id, digestOf);
       assert.equal(client.kindOf(0), 'unknown');
       assert.equal(client.rootBytes, map.root.length);
       assert(client.acceptRoot(map.root));
@@ -87,7 +83,7 @@ test('property: the order in which chunks become known does not change the map',
   fc.assert(
     fc.property(kinds, fc.infiniteStream(fc.nat()), (list, random) => {
       const make = (order: number[]): BlockMap => {
-        const builder = new BlockMapBuilder(geometryOf(list.length), sha256);
+        const builder = new BlockMapBuilder(geometryOf(list.length), digestOf);
         for (const chunk of order) {
           assert(!builder.isKnown(chunk) && !builder.isZero(chunk));
           assert(list[chunk] ? builder.setData(chunk, digestFor(chunk)) : builder.setZero(chunk));
@@ -108,14 +104,14 @@ test('property: the order in which chunks become known does not change the map',
 });
 
 test('the bytes of a small map, to the letter', () => {
-  const builder = new BlockMapBuilder(new Geometry(16 * 10 + 3, 16), sha256);
+  const builder = new BlockMapBuilder(new Geometry(16 * 10 + 3, 16), digestOf);
   builder.setZeroRange(0, 11);
   const zeros = builder.finish();
   const header = '4d43424d4150310000000000000000a30000001000000001';
   assert.equal(zeros.root.toString('hex'), header + '00'.repeat(32));
   assert.equal(zeros.page(0), null);
 
-  const other = new BlockMapBuilder(new Geometry(16 * 10 + 3, 16), sha256);
+  const other = new BlockMapBuilder(new Geometry(16 * 10 + 3, 16), digestOf);
   other.setData(9, digestFor(9));
   other.setZeroRange(2, 7);
   other.setData(0, digestFor(0));
@@ -129,8 +125,8 @@ test('the bytes of a small map, to the letter', () => {
     digestFor(9),
   ]);
   assert.deepEqual(map.page(0), page);
-  assert.equal(map.root.toString('hex'), header + sha256(page).toString('hex'));
-  assert.deepEqual(map.id, sha256(map.root));
+  assert.equal(map.root.toString('hex'), header + digestOf(page).toString('hex'));
+  assert.deepEqual(map.id, digestOf(map.root));
   const file = Buffer.concat([
     Buffer.from('MCBMAPF1'),
     map.id,
@@ -143,7 +139,7 @@ test('the bytes of a small map, to the letter', () => {
 });
 
 test('a chunk learnt twice: the answer says whether it agrees, and the first stands', () => {
-  const builder = new BlockMapBuilder(geometryOf(CHUNKS_PER_PAGE + 10), sha256);
+  const builder = new BlockMapBuilder(geometryOf(CHUNKS_PER_PAGE + 10), digestOf);
   const check = (): void => {
     assert.equal(builder.setData(3, digestFor(3)), true);
     assert.equal(builder.setData(3, digestFor(4)), false);
@@ -176,7 +172,7 @@ test('a chunk learnt twice: the answer says whether it agrees, and the first sta
 });
 
 test('the builder keeps its own copy of a digest', () => {
-  const builder = new BlockMapBuilder(geometryOf(1), sha256);
+  const builder = new BlockMapBuilder(geometryOf(1), digestOf);
   const digest = digestFor(0);
   builder.setData(0, digest);
   digest.fill(0);
@@ -185,10 +181,10 @@ test('the builder keeps its own copy of a digest', () => {
 
 test('an image of zeros is described by its root alone', () => {
   const geometry = geometryOf(20_000_000);
-  const builder = new BlockMapBuilder(geometry, sha256);
+  const builder = new BlockMapBuilder(geometry, digestOf);
   assert(builder.setZeroRange(0, geometry.chunkCount));
   const map = builder.finish();
-  const client = new VerifiedMap(geometry, map.id, sha256);
+  const client = new VerifiedMap(geometry, map.id, digestOf);
   assert(client.acceptRoot(map.root));
   assert(client.isComplete);
   assert.equal(client.kindOf(geometry.chunkCount - 1), 'zero');
@@ -202,7 +198,7 @@ test('chunks and pages that the image lacks are a bug of the caller', () => {
     assert.throws(() => map.digestOf(chunk), RangeError);
   }
   assert.throws(() => map.page(1), RangeError);
-  const builder = new BlockMapBuilder(map.geometry, sha256);
+  const builder = new BlockMapBuilder(map.geometry, digestOf);
   assert.throws(() => builder.setZeroRange(4, 3), RangeError);
   assert.throws(() => builder.setData(6, digestFor(6)), RangeError);
   assert.throws(() => builder.setData(0, Buffer.alloc(31)), RangeError);
@@ -214,7 +210,7 @@ test('property: a map file reads back as the same map', () => {
     fc.property(runs, (list) => {
       const { map, kinds } = mapOf(list);
       const file = Buffer.concat(map.encode());
-      const read = BlockMap.decode(file, sha256);
+      const read = BlockMap.decode(file, digestOf);
       assert(read !== null);
       assert.deepEqual(read.id, map.id);
       assert.deepEqual(read.geometry, map.geometry);
@@ -232,16 +228,16 @@ test('a map file that was cut, grown or changed anywhere is refused', () => {
   const { map } = mapOf([2, 5, CHUNKS_PER_PAGE, 3]);
   const file = Buffer.concat(map.encode());
   for (let length = 0; length < file.length; length += 1) {
-    if (BlockMap.decode(file.subarray(0, length), sha256)) assert.fail(`cut to ${length} bytes`);
+    if (BlockMap.decode(file.subarray(0, length), digestOf)) assert.fail(`cut to ${length} bytes`);
   }
-  assert.equal(BlockMap.decode(Buffer.concat([file, Buffer.alloc(1)]), sha256), null);
+  assert.equal(BlockMap.decode(Buffer.concat([file, Buffer.alloc(1)]), digestOf), null);
   const changed = Buffer.from(file);
   for (let offset = 0; offset < file.length; offset += 1) {
     changed[offset]! ^= 1 << (offset & 7);
-    if (BlockMap.decode(changed, sha256)) assert.fail(`byte ${offset} changed`);
+    if (BlockMap.decode(changed, digestOf)) assert.fail(`byte ${offset} changed`);
     changed[offset] = file[offset]!;
   }
-  assert.notEqual(BlockMap.decode(changed, sha256), null);
+  assert.notEqual(BlockMap.decode(changed, digestOf), null);
 });
 
 test('a map file whose root is sound by its digest, but of another length, is refused', () => {
@@ -249,14 +245,17 @@ test('a map file whose root is sound by its digest, but of another length, is re
   const fileOf = (root: Buffer): Buffer =>
     Buffer.concat([
       Buffer.from('MCBMAPF1'),
-      sha256(root),
+      digestOf(root),
       Buffer.from([0, 0, 0, root.length]),
       root,
     ]);
-  assert.notEqual(BlockMap.decode(fileOf(map.root), sha256), null);
-  assert.equal(BlockMap.decode(fileOf(Buffer.concat([map.root, Buffer.alloc(32)])), sha256), null);
+  assert.notEqual(BlockMap.decode(fileOf(map.root), digestOf), null);
+  assert.equal(
+    BlockMap.decode(fileOf(Buffer.concat([map.root, Buffer.alloc(32)])), digestOf),
+    null,
+  );
   for (let length = 0; length < map.root.length; length += 1) {
-    assert.equal(BlockMap.decode(fileOf(map.root.subarray(0, length)), sha256), null);
+    assert.equal(BlockMap.decode(fileOf(map.root.subarray(0, length)), digestOf), null);
   }
 });
 
@@ -265,7 +264,7 @@ test('property: no bytes make reading a map file throw', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (bytes, withMagic) => {
       const file = withMagic ? Buffer.concat([magic, bytes]) : Buffer.from(bytes);
-      assert.equal(BlockMap.decode(file, sha256), null);
+      assert.equal(BlockMap.decode(file, digestOf), null);
     }),
     { seed: 1 },
   );

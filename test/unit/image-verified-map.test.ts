@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type BlockMap, BlockMapBuilder, VerifiedMap } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
-
-function sha256(bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(bytes).digest();
-}
+import { digestOf } from '../../src/node/blake3.js';
 
 function digestFor(chunk: number): Buffer {
   const digest = Buffer.alloc(32, 0xd1);
@@ -21,7 +17,7 @@ const LAST_CHUNK = GEOMETRY.chunkCount - 1;
 const DATA_CHUNKS = [0, 31, 32, 4095, LAST_CHUNK];
 
 function makeMap(): BlockMap {
-  const builder = new BlockMapBuilder(GEOMETRY, sha256);
+  const builder = new BlockMapBuilder(GEOMETRY, digestOf);
   for (const chunk of DATA_CHUNKS) builder.setData(chunk, digestFor(chunk));
   builder.setZeroRange(0, GEOMETRY.chunkCount);
   return builder.finish();
@@ -31,14 +27,14 @@ const map = makeMap();
 const pages = [map.page(0)!, null, map.page(2)!] as const;
 
 function clientWithRoot(): VerifiedMap {
-  const client = new VerifiedMap(GEOMETRY, map.id, sha256);
+  const client = new VerifiedMap(GEOMETRY, map.id, digestOf);
   assert(client.acceptRoot(map.root));
   return client;
 }
 
 /** A client of a map that is sound by its digests, but was written by an enemy. */
 function hostile(geometry: Geometry, root: Buffer): VerifiedMap {
-  return new VerifiedMap(geometry, sha256(root), sha256);
+  return new VerifiedMap(geometry, digestOf(root), digestOf);
 }
 
 function rootFor(geometry: Geometry, pageBytes: readonly Buffer[]): Buffer {
@@ -46,11 +42,11 @@ function rootFor(geometry: Geometry, pageBytes: readonly Buffer[]): Buffer {
   header.writeBigUInt64BE(BigInt(geometry.sizeBytes), 8);
   header.writeUInt32BE(geometry.chunkSizeBytes, 16);
   header.writeUInt32BE(pageBytes.length, 20);
-  return Buffer.concat([header, ...pageBytes.map(sha256)]);
+  return Buffer.concat([header, ...pageBytes.map(digestOf)]);
 }
 
 test('nothing is known, and no page is taken, before the root', () => {
-  const client = new VerifiedMap(GEOMETRY, map.id, sha256);
+  const client = new VerifiedMap(GEOMETRY, map.id, digestOf);
   assert.equal(client.hasRoot, false);
   assert.equal(client.isComplete, false);
   assert.equal(client.acceptPage(0, pages[0]), false);
@@ -82,7 +78,7 @@ test('the root tells which pages are all zero; the others are waited for', () =>
 });
 
 test('a root that was changed, cut or grown anywhere is refused', () => {
-  const client = new VerifiedMap(GEOMETRY, map.id, sha256);
+  const client = new VerifiedMap(GEOMETRY, map.id, digestOf);
   const changed = Buffer.from(map.root);
   for (let offset = 0; offset < changed.length; offset += 1) {
     for (let bit = 0; bit < 8; bit += 1) {
@@ -131,7 +127,7 @@ test('an oversized part is refused before it is hashed', () => {
   let hashedBytes = 0;
   const client = new VerifiedMap(GEOMETRY, map.id, (bytes) => {
     hashedBytes += bytes.length;
-    return sha256(bytes);
+    return digestOf(bytes);
   });
   assert.equal(client.acceptRoot(Buffer.alloc(map.root.length + 1)), false);
   assert.equal(hashedBytes, 0);
@@ -196,7 +192,7 @@ test('a page with the right digest but no sense is refused', () => {
 });
 
 test('parts are copied: the receive buffer may be used again', () => {
-  const client = new VerifiedMap(GEOMETRY, Buffer.from(map.id), sha256);
+  const client = new VerifiedMap(GEOMETRY, Buffer.from(map.id), digestOf);
   const buffer = Buffer.from(map.root);
   assert(client.acceptRoot(buffer));
   buffer.fill(0);
@@ -234,11 +230,11 @@ test('chunks that the image lacks are a bug of the caller', () => {
   }
   assert.throws(() => client.hasPage(3), RangeError);
   assert.throws(() => client.releasePage(3), RangeError);
-  assert.throws(() => new VerifiedMap(GEOMETRY, Buffer.alloc(31), sha256), RangeError);
+  assert.throws(() => new VerifiedMap(GEOMETRY, Buffer.alloc(31), digestOf), RangeError);
 });
 
 test('property: no bytes make a part accepted, or throw', () => {
-  const fresh = new VerifiedMap(GEOMETRY, map.id, sha256);
+  const fresh = new VerifiedMap(GEOMETRY, map.id, digestOf);
   const client = clientWithRoot();
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 700 }), fc.integer(), (bytes, page) => {

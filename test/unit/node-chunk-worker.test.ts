@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { digestOf } from '../../src/node/blake3.js';
 import type { ChunkJob, ChunkResult } from '../../src/node/workers/chunk-jobs.js';
 import { ChunkPool } from '../../src/node/workers/chunk-pool.js';
 
 const CHUNK_BYTES = 65_536;
-const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 
 interface Bench {
   pool: ChunkPool;

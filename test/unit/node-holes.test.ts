@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,12 +6,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
+import { digestOf } from '../../src/node/blake3.js';
 import { type ExtentFinder, extentsOf, HoleSearch } from '../../src/node/source/holes.js';
 
-const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
-
 const builderOf = (sizeBytes: number, chunkSizeBytes: number): BlockMapBuilder =>
-  new BlockMapBuilder(new Geometry(sizeBytes, chunkSizeBytes), digest);
+  new BlockMapBuilder(new Geometry(sizeBytes, chunkSizeBytes), digestOf);
 
 /** Extents as `lseek` tells them, from a naive list of bytes. */
 function extentsIn(hasData: readonly boolean[]): ExtentFinder {

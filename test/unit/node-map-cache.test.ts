@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   closeSync,
@@ -18,9 +17,9 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
+import { digestOf } from '../../src/node/blake3.js';
 import { MapCache } from '../../src/node/source/map-cache.js';
 
-const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 const CHUNK_BYTES = 4096;
 /** Longer than two writes may share one time stamp. */
 const SETTLED_MS = 40;
@@ -39,10 +38,10 @@ async function imageFile(t: TestContext) {
 }
 
 function mapOf(geometry: Geometry): BlockMap {
-  const builder = new BlockMapBuilder(geometry, digest);
+  const builder = new BlockMapBuilder(geometry, digestOf);
   builder.setZeroRange(0, 3);
   for (let chunk = 3; chunk < geometry.chunkCount; chunk++) {
-    builder.setData(chunk, digest(Buffer.from(`${chunk}`)));
+    builder.setData(chunk, digestOf(Buffer.from(`${chunk}`)));
   }
   return builder.finish();
 }
@@ -50,19 +49,19 @@ function mapOf(geometry: Geometry): BlockMap {
 test('a map that was kept comes back, for the same file at the same chunk size', async (t) => {
   const { folder, path, fd, geometry } = await imageFile(t);
   const map = mapOf(geometry);
-  assert.equal(MapCache.of(path, fd, geometry)?.load(geometry, digest), null);
+  assert.equal(MapCache.of(path, fd, geometry)?.load(geometry, digestOf), null);
   assert.equal(await MapCache.of(path, fd, geometry)?.save(map), null);
   assert.deepEqual(readdirSync(folder), ['disk.img', 'disk.img.blockmap']);
-  const kept = MapCache.of(path, fd, geometry)?.load(geometry, digest);
+  const kept = MapCache.of(path, fd, geometry)?.load(geometry, digestOf);
   assert.ok(kept);
   assert.ok(kept.id.equals(map.id));
-  const builder = BlockMapBuilder.of(kept, digest);
+  const builder = BlockMapBuilder.of(kept, digestOf);
   assert.equal(builder.isComplete, true);
   assert.equal(builder.isZero(2), true);
   assert.ok(builder.digestOf(5)?.equals(map.digestOf(5)!));
-  assert.equal(builder.setData(5, digest(Buffer.from('other'))), false);
+  assert.equal(builder.setData(5, digestOf(Buffer.from('other'))), false);
   const finer = new Geometry(10 * CHUNK_BYTES, CHUNK_BYTES / 2);
-  assert.equal(MapCache.of(path, fd, finer)?.load(finer, digest), null);
+  assert.equal(MapCache.of(path, fd, finer)?.load(finer, digestOf), null);
 });
 
 test('a changed image never meets an old map, even if its size and time are put back', async (t) => {
@@ -71,12 +70,12 @@ test('a changed image never meets an old map, even if its size and time are put 
   utimesSync(path, past, past);
   await sleep(SETTLED_MS);
   await MapCache.of(path, fd, geometry)?.save(mapOf(geometry));
-  assert.notEqual(MapCache.of(path, fd, geometry)?.load(geometry, digest), null);
+  assert.notEqual(MapCache.of(path, fd, geometry)?.load(geometry, digestOf), null);
   const bytes = readFileSync(path);
   bytes[7]! ^= 1;
   writeFileSync(path, bytes);
   utimesSync(path, past, past);
-  assert.equal(MapCache.of(path, fd, geometry)?.load(geometry, digest), null);
+  assert.equal(MapCache.of(path, fd, geometry)?.load(geometry, digestOf), null);
 });
 
 test('a map is not kept when the image was written since it was opened', async (t) => {
@@ -96,9 +95,9 @@ test('a map cut short or spoiled anywhere is no map', async (t) => {
     const spoiled = Buffer.from(whole);
     spoiled[at]! ^= 0x10;
     writeFileSync(`${path}.blockmap`, spoiled);
-    assert.equal(cache?.load(geometry, digest), null, `byte ${at}`);
+    assert.equal(cache?.load(geometry, digestOf), null, `byte ${at}`);
     writeFileSync(`${path}.blockmap`, whole.subarray(0, at));
-    assert.equal(cache?.load(geometry, digest), null, `cut at ${at}`);
+    assert.equal(cache?.load(geometry, digestOf), null, `cut at ${at}`);
   }
 });
 
@@ -109,7 +108,7 @@ test('where the map cannot be written, that is said and nothing is left behind',
   mkdirSync(`${path}.blockmap`);
   assert.notEqual(await cache?.save(mapOf(geometry)), null);
   assert.deepEqual(readdirSync(folder), ['disk.img', 'disk.img.blockmap']);
-  assert.equal(cache?.load(geometry, digest), null);
+  assert.equal(cache?.load(geometry, digestOf), null);
 });
 
 test('no map is kept of an image that was unpacked elsewhere', async (t) => {

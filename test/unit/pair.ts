@@ -1,10 +1,10 @@
 /** One server and one client, both real machines, on a network without faults and a disk in memory. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import type { ClientProgress } from '../../src/client/events.js';
 import { ClientSession, type Target } from '../../src/client/session.js';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
+import { digestOf } from '../../src/node/blake3.js';
 import { NoticeCode } from '../../src/protocol/from-server.js';
 import { ServerSession } from '../../src/server/session.js';
 
@@ -16,7 +16,6 @@ const GROUP = '225.0.20.10';
 const GROUP_PORT = 16_000;
 const STEP_MS = 0.5;
 
-export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 const isZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
 
 /** An image of `chunks` chunks; those in `zeros` are zero, the others differ from each other. */
@@ -68,7 +67,7 @@ export class Pair {
     this.disk = disk;
     this.#options = options;
     this.#geometry = new Geometry(image.length, CHUNK_BYTES);
-    this.#map = new BlockMapBuilder(this.#geometry, sha256);
+    this.#map = new BlockMapBuilder(this.#geometry, digestOf);
     this.#serverSlots = slots(16);
     this.#clientSlots = slots(32);
     this.server = new ServerSession({
@@ -94,7 +93,7 @@ export class Pair {
         port: GROUP_PORT,
         timeoutMs: 1000,
         giveUpMs: Number.POSITIVE_INFINITY,
-        digest: sha256,
+        digest: digestOf,
         random: () => 0.5,
       },
       this.now,
@@ -127,7 +126,7 @@ export class Pair {
       if (this.#options.unreadable?.includes(chunk)) continue;
       const bytes = this.#bytesOf(this.image, chunk, 1);
       if (isZero(bytes)) this.#map.setZero(chunk);
-      else this.#map.setData(chunk, sha256(bytes));
+      else this.#map.setData(chunk, digestOf(bytes));
     }
     this.#isMapTold = true;
     if (this.#map.isComplete) this.server.setMap(this.#map.finish(), this.now);
@@ -190,14 +189,14 @@ export class Pair {
       const bytes = this.#clientSlots[order.slot]!.subarray(0, order.lengthBytes);
       bytes.copy(this.disk, order.offsetBytes);
       this.written.push(order.chunk);
-      client.handleStored(order, { kind: 'stored', digest: sha256(bytes) }, this.now);
+      client.handleStored(order, { kind: 'stored', digest: digestOf(bytes) }, this.now);
     }
     for (let order = client.pollCheck(); order !== null; order = client.pollCheck()) {
       this.looks += order.count;
       const rotten = order.isDirect ? this.rotten.get(order.first) : undefined;
       const end = order.offsetBytes + order.lengthBytes;
       const bytes = rotten ?? this.disk.subarray(order.offsetBytes, end);
-      const digest = isZero(bytes) ? null : sha256(bytes);
+      const digest = isZero(bytes) ? null : digestOf(bytes);
       client.handleChecked(order, { kind: 'found', digest }, this.now);
     }
   }

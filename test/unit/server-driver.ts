@@ -1,7 +1,8 @@
 /** Drives a server's machine as a real driver would, with a small image in memory and a clock by hand. */
-import { createHash } from 'node:crypto';
+
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
+import { digestOf } from '../../src/node/blake3.js';
 import { blockOf, chunkOf, kindByteOf, spaceOfKind } from '../../src/protocol/block.js';
 import {
   type BlockRequest,
@@ -30,8 +31,6 @@ export const BLOCK_SIZE = 16;
 export const BLOCKS_PER_CHUNK = CHUNK_SIZE / BLOCK_SIZE;
 const GROUP = '239.255.76.67';
 
-export const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
-
 /** What a data chunk holds. */
 export function contentOf(chunk: number): Buffer {
   const bytes = Buffer.alloc(CHUNK_SIZE, 0x5a);
@@ -41,10 +40,10 @@ export function contentOf(chunk: number): Buffer {
 
 /** The block map of an image of such chunks. */
 export function mapOf(chunks: number, zeros: readonly number[] = []): BlockMap {
-  const builder = new BlockMapBuilder(new Geometry(chunks * CHUNK_SIZE, CHUNK_SIZE), sha256);
+  const builder = new BlockMapBuilder(new Geometry(chunks * CHUNK_SIZE, CHUNK_SIZE), digestOf);
   for (let chunk = 0; chunk < chunks; chunk++) {
     if (zeros.includes(chunk)) builder.setZero(chunk);
-    else builder.setData(chunk, sha256(contentOf(chunk)));
+    else builder.setData(chunk, digestOf(contentOf(chunk)));
   }
   return builder.finish();
 }
@@ -80,7 +79,7 @@ export class ServerDriver {
 
   constructor(options: DriverOptions) {
     this.#options = options;
-    this.map = new BlockMapBuilder(new Geometry(options.chunks * CHUNK_SIZE, CHUNK_SIZE), sha256);
+    this.map = new BlockMapBuilder(new Geometry(options.chunks * CHUNK_SIZE, CHUNK_SIZE), digestOf);
     const slotCount = options.slotCount ?? 96;
     this.#slots = Array.from({ length: slotCount }, () => Buffer.alloc(CHUNK_SIZE));
     this.session = new ServerSession({
@@ -105,7 +104,7 @@ export class ServerDriver {
     const zeros = new Set(this.#options.zeros);
     for (let chunk = 0; chunk < this.#options.chunks; chunk++) {
       if (zeros.has(chunk)) this.map.setZero(chunk);
-      else this.map.setData(chunk, sha256(contentOf(chunk)));
+      else this.map.setData(chunk, digestOf(contentOf(chunk)));
     }
     this.session.setMap(this.map.finish(), this.now);
   }

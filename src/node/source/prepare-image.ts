@@ -5,8 +5,8 @@ import { Failure } from '../../failure.js';
 import { BlockMapBuilder } from '../../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../../image/geometry.js';
 import type { ServerEvent } from '../../server/events.js';
+import { digestOf } from '../blake3.js';
 import { now } from '../clock.js';
-import { sha256 } from '../sha256.js';
 import { ChunkPool, startWorkers } from '../workers/chunk-pool.js';
 import { extentsOf } from './holes.js';
 import { MapCache } from './map-cache.js';
@@ -28,13 +28,13 @@ export async function prepareImage(
     const text = `no block map can be kept of ${source.path}: it is not a plain file; serve it as it is`;
     throw new Failure('source', 'NOT_CACHED', text);
   }
-  const known = cache.load(geometry, sha256);
+  const known = cache.load(geometry, digestOf);
   if (known !== null) {
     const elapsedMs = now() - startedMs;
     observe({ type: 'prepared', mapId: known.id.toString('hex'), elapsedMs, fromCache: true });
     return;
   }
-  const builder = new BlockMapBuilder(geometry, sha256);
+  const builder = new BlockMapBuilder(geometry, digestOf);
   await learnAll(source, builder, observe, signal);
   const map = builder.finish();
   const trouble = await cache.save(map);

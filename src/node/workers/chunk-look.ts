@@ -1,49 +1,43 @@
 /** A worker's look at what a target holds: its digest, or that it is nothing but zeros. */
-import { createHash, type Hash } from 'node:crypto';
 import { fstatSync, readSync } from 'node:fs';
+import { digestOf } from '../blake3.js';
 import { loadNative } from '../native.js';
 import type { ChunkJob } from './chunk-jobs.js';
+import { isZero } from './zeros.js';
 
 const PIECE_BYTES = 1024 * 1024;
 /** What reads that pass the cache by must be aligned to: the largest sector in use. */
 export const DIRECT_ALIGNMENT_BYTES = 4096;
 
-const ZEROS = Buffer.alloc(PIECE_BYTES);
 const NOT_ZERO = new Uint8Array(0);
-let piece: Buffer | null = null;
+let memory: Buffer = Buffer.alloc(0);
 
 /** Memory at an address that direct reads accept. */
-function alignedPiece(): Buffer {
-  if (piece !== null) return piece;
-  const bytes = Buffer.allocUnsafeSlow(PIECE_BYTES + DIRECT_ALIGNMENT_BYTES);
-  const address = loadNative()?.addressOf(bytes) ?? 0n;
-  const start = Number(-address & BigInt(DIRECT_ALIGNMENT_BYTES - 1));
-  piece = bytes.subarray(start, start + PIECE_BYTES);
-  return piece;
+function alignedMemory(lengthBytes: number): Buffer {
+  if (memory.length < lengthBytes) {
+    const bytes = Buffer.allocUnsafeSlow(lengthBytes + DIRECT_ALIGNMENT_BYTES);
+    const address = loadNative()?.addressOf(bytes) ?? 0n;
+    const start = Number(-address & BigInt(DIRECT_ALIGNMENT_BYTES - 1));
+    memory = bytes.subarray(start, start + lengthBytes);
+  }
+  return memory;
 }
 
 /**
- * @returns the SHA-256 of what is there; null for zeros; empty when it is not zeros and no
+ * @returns the digest of what is there; null for zeros; empty when it is not zeros and no
  *   digest is wanted
  * @throws when it cannot be read, or ends before
  */
 export function look(job: ChunkJob & { op: 'check' }): Uint8Array | null {
   if (!job.wantsDigest && !job.isDirect && isHole(job)) return null;
-  let hash: Hash | null = null;
-  for (let done = 0; done < job.lengthBytes; ) {
-    const wanted = Math.min(PIECE_BYTES, job.lengthBytes - done);
+  // A digest is that of one chunk. What is only to be zeros may be of any length.
+  const pieceBytes = job.wantsDigest ? job.lengthBytes : PIECE_BYTES;
+  for (let done = 0; done < job.lengthBytes; done += pieceBytes) {
+    const wanted = Math.min(pieceBytes, job.lengthBytes - done);
     const bytes = readPiece(job, job.offsetBytes + done, wanted);
-    if (hash === null && bytes.compare(ZEROS, 0, wanted) !== 0) {
-      if (!job.wantsDigest) return NOT_ZERO;
-      hash = createHash('sha256');
-      for (let left = done; left > 0; left -= PIECE_BYTES) {
-        hash.update(ZEROS.subarray(0, Math.min(left, PIECE_BYTES)));
-      }
-    }
-    hash?.update(bytes);
-    done += wanted;
+    if (!isZero(bytes)) return job.wantsDigest ? digestOf(bytes) : NOT_ZERO;
   }
-  return hash?.digest() ?? null;
+  return null;
 }
 
 /** Whether the whole place lies in a hole of the file: that is known without reading. */
@@ -56,9 +50,9 @@ function isHole({ fd, offsetBytes, lengthBytes }: ChunkJob & { op: 'check' }): b
 }
 
 function readPiece(job: ChunkJob & { op: 'check' }, offsetBytes: number, wanted: number): Buffer {
-  const bytes = alignedPiece();
   // The image may end within a sector; what follows it there is read along.
   const most = job.isDirect ? roundUp(wanted) : wanted;
+  const bytes = alignedMemory(most);
   for (let done = 0; done < wanted; ) {
     const count = readSync(job.fd, bytes, done, most - done, offsetBytes + done);
     if (count === 0) throw Object.assign(new Error('the target ends there'), { code: 'EOF' });

@@ -6,16 +6,16 @@
 import { readSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { Encoding } from '../../protocol/block.js';
+import { digestOf } from '../blake3.js';
 import { loadNative } from '../native.js';
-import { sha256 } from '../sha256.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
 import { look } from './chunk-look.js';
+import { isZero, ZEROS } from './zeros.js';
 import { loadZstd, type Zstd } from './zstd.js';
 
 const NO_ZSTD =
   'the image comes compressed, and zstd is missing here; install multiclient again, or start multiserver with --compress off';
-const ZEROS = Buffer.alloc(1024 * 1024);
 /** The pool's slots; the first message brings them. */
 let shared: Buffer = Buffer.alloc(0);
 let zstd: Zstd | null = null;
@@ -23,14 +23,6 @@ let encoder: ChunkEncoder | null = null;
 let loading: Promise<void> | null = null;
 /** For chunks that nobody else needs to see, and for chunks unpacked. */
 let scratch = Buffer.alloc(0);
-
-function isZero(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at += ZEROS.length) {
-    const part = bytes.subarray(at, at + ZEROS.length);
-    if (part.compare(ZEROS, 0, part.length) !== 0) return false;
-  }
-  return true;
-}
 
 /** Reads exactly `bytes.length` bytes. @throws when the file is shorter */
 function readFully(fd: number, bytes: Buffer, offsetBytes: number): void {
@@ -64,7 +56,7 @@ function read(job: ChunkJob & { op: 'read' }): ChunkResult {
   const bytes = slot(job.memoryOffset, job.lengthBytes);
   readFully(job.fd, bytes, job.offsetBytes);
   if (isZero(bytes)) return { kind: 'zero' };
-  const digest = job.wantsDigest ? sha256(bytes) : null;
+  const digest = job.wantsDigest ? digestOf(bytes) : null;
   if (job.level === 0 || encoder === null) {
     const encodedLength = bytes.length;
     const encoding = Encoding.raw;
@@ -82,7 +74,7 @@ function store(job: ChunkJob & { op: 'store' }): ChunkResult {
     bytes = scratchOf(job.lengthBytes);
     if (!zstd.decompress(encoded, bytes)) return { kind: 'refused' };
   }
-  const digest = sha256(bytes);
+  const digest = digestOf(bytes);
   if (job.expected !== null && Buffer.compare(digest, job.expected) !== 0) {
     return { kind: 'refused' };
   }
