@@ -42,26 +42,26 @@ function bench(t: TestContext, content: Buffer): Bench {
 
 const text = Buffer.from('a line of text that comes again\n'.repeat(2048)).subarray(0, CHUNK_BYTES);
 
-function readJob({ sourceFd }: Bench, level: number): ChunkJob {
+function readJob({ pool, sourceFd }: Bench, level: number): ChunkJob {
   return {
     op: 'read',
     fd: sourceFd,
     offsetBytes: 0,
     lengthBytes: CHUNK_BYTES,
-    memoryOffset: 0,
+    memoryOffset: pool.memoryOffsetOf(0),
     wantsDigest: true,
     level,
     isRepeat: false,
   };
 }
 
-function storeJob({ targetFd }: Bench, change: Partial<ChunkJob & { op: 'store' }>): ChunkJob {
+function storeJob({ pool, targetFd }: Bench, change: Partial<ChunkJob & { op: 'store' }>): ChunkJob {
   return {
     op: 'store',
     fd: targetFd,
     offsetBytes: 0,
     lengthBytes: CHUNK_BYTES,
-    memoryOffset: 0,
+    memoryOffset: pool.memoryOffsetOf(0),
     encodedLength: CHUNK_BYTES,
     encoding: 1,
     expected: null,

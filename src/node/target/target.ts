@@ -7,7 +7,7 @@ import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Failure } from '../../failure.js';
 import { loadNative } from '../native.js';
-import { DIRECT_ALIGNMENT_BYTES } from '../workers/chunk-look.js';
+import { PAGE_BYTES } from '../workers/page-memory.js';
 import { refuseLocked, takeLock } from './locks.js';
 import { assertStillThere } from './still-there.js';
 import { targetFailure } from './target-failure.js';
@@ -79,7 +79,7 @@ export class TargetFile {
   /** For reading a synced copy back, past the system's cache where that can be done. */
   async readBack(chunkSizeBytes: number): Promise<ReadBack> {
     const native = loadNative();
-    if (native !== null && chunkSizeBytes % DIRECT_ALIGNMENT_BYTES === 0) {
+    if (native !== null && chunkSizeBytes % PAGE_BYTES === 0) {
       try {
         const flags = constants.O_RDONLY | constants.O_DIRECT;
         this.#direct ??= await open(`/proc/self/fd/${this.fd}`, flags);

@@ -3,25 +3,12 @@ import { fstatSync, readSync } from 'node:fs';
 import { digestOf } from '../blake3.js';
 import { loadNative } from '../native.js';
 import type { ChunkJob } from './chunk-jobs.js';
+import { PAGE_BYTES, pageMemory } from './page-memory.js';
 import { isZero } from './zeros.js';
 
 const PIECE_BYTES = 1024 * 1024;
-/** What reads that pass the cache by must be aligned to: the largest sector in use. */
-export const DIRECT_ALIGNMENT_BYTES = 4096;
-
 const NOT_ZERO = new Uint8Array(0);
 let memory: Buffer = Buffer.alloc(0);
-
-/** Memory at an address that direct reads accept. */
-function alignedMemory(lengthBytes: number): Buffer {
-  if (memory.length < lengthBytes) {
-    const bytes = Buffer.allocUnsafeSlow(lengthBytes + DIRECT_ALIGNMENT_BYTES);
-    const address = loadNative()?.addressOf(bytes) ?? 0n;
-    const start = Number(-address & BigInt(DIRECT_ALIGNMENT_BYTES - 1));
-    memory = bytes.subarray(start, start + lengthBytes);
-  }
-  return memory;
-}
 
 /**
  * @returns the digest of what is there; null for zeros; empty when it is not zeros and no
@@ -52,15 +39,15 @@ function isHole({ fd, offsetBytes, lengthBytes }: ChunkJob & { op: 'check' }): b
 function readPiece(job: ChunkJob & { op: 'check' }, offsetBytes: number, wanted: number): Buffer {
   // The image may end within a sector; what follows it there is read along.
   const most = job.isDirect ? roundUp(wanted) : wanted;
-  const bytes = alignedMemory(most);
+  if (memory.length < most) memory = pageMemory(most);
   for (let done = 0; done < wanted; ) {
-    const count = readSync(job.fd, bytes, done, most - done, offsetBytes + done);
+    const count = readSync(job.fd, memory, done, most - done, offsetBytes + done);
     if (count === 0) throw Object.assign(new Error('the target ends there'), { code: 'EOF' });
     done += count;
   }
-  return bytes.subarray(0, wanted);
+  return memory.subarray(0, wanted);
 }
 
 function roundUp(bytes: number): number {
-  return Math.ceil(bytes / DIRECT_ALIGNMENT_BYTES) * DIRECT_ALIGNMENT_BYTES;
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }

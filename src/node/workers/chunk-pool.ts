@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { loadNative } from '../native.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
+import { bytesToPage, PAGE_BYTES } from './page-memory.js';
 
 /** Jobs that pass in one message: waking a thread costs more than handing over a job. */
 const JOBS_PER_MESSAGE = 8;
@@ -31,6 +32,7 @@ export class ChunkPool {
   /** Slots of shared memory, one chunk each. */
   readonly slots: readonly Buffer[];
   readonly #slotBytes: number;
+  readonly #firstSlotOffset: number;
   readonly #workers: { worker: Worker; load: number }[] = [];
   readonly #urgent: Waiting[] = [];
   readonly #patient: Waiting[] = [];
@@ -41,11 +43,12 @@ export class ChunkPool {
 
   /** @param workers started for this pool; it ends them */
   constructor(slotCount: number, slotBytes: number, workers: readonly Worker[] = startWorkers()) {
-    const memory = new SharedArrayBuffer(slotCount * slotBytes);
+    const memory = new SharedArrayBuffer(slotCount * slotBytes + PAGE_BYTES);
     const bytes = loadNative()?.unshared(memory) ?? Buffer.from(memory);
     this.#slotBytes = slotBytes;
+    this.#firstSlotOffset = bytesToPage(bytes);
     this.slots = Array.from({ length: slotCount }, (_, slot) =>
-      bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes),
+      bytes.subarray(this.memoryOffsetOf(slot), this.memoryOffsetOf(slot + 1)),
     );
     for (const [i, worker] of workers.entries()) {
       worker.postMessage({ memory });
@@ -62,7 +65,7 @@ export class ChunkPool {
   }
 
   memoryOffsetOf(slot: number): number {
-    return slot * this.#slotBytes;
+    return this.#firstSlotOffset + slot * this.#slotBytes;
   }
 
   /** @param done called with the result; never after `close` */

@@ -11,6 +11,7 @@ import { loadNative } from '../native.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
 import { look } from './chunk-look.js';
+import { pageMemory } from './page-memory.js';
 import { isZero, ZEROS } from './zeros.js';
 import { loadZstd, type Zstd } from './zstd.js';
 
@@ -22,7 +23,7 @@ let zstd: Zstd | null = null;
 let encoder: ChunkEncoder | null = null;
 let loading: Promise<void> | null = null;
 /** For chunks that nobody else needs to see, and for chunks unpacked. */
-let scratch = Buffer.alloc(0);
+let scratch: Buffer = Buffer.alloc(0);
 
 /** Reads exactly `bytes.length` bytes. @throws when the file is shorter */
 function readFully(fd: number, bytes: Buffer, offsetBytes: number): void {
@@ -48,7 +49,7 @@ function slot(offset: number, length: number): Buffer {
 }
 
 function scratchOf(length: number): Buffer {
-  if (scratch.length < length) scratch = Buffer.alloc(length);
+  if (scratch.length < length) scratch = pageMemory(length);
   return scratch.subarray(0, length);
 }
 
