@@ -3,4 +3,4 @@ import { multiclient } from '../src/cli/multiclient.js';
 import { main } from '../src/cli/program.js';
 import { realWorld } from '../src/cli/world.js';
 
-await main(multiclient, realWorld());
+main(multiclient, realWorld());

@@ -3,4 +3,4 @@ import { multiserver } from '../src/cli/multiserver.js';
 import { main } from '../src/cli/program.js';
 import { realWorld } from '../src/cli/world.js';
 
-await main(multiserver, realWorld());
+main(multiserver, realWorld());

@@ -1,4 +1,5 @@
 /** What a program sees of the process it runs in. Tests put something else in its place. */
+import { now } from '../node/clock.js';
 import type { TextSink } from '../ui/watcher.js';
 
 export type StopSignal = 'SIGINT' | 'SIGTERM';
@@ -53,7 +54,7 @@ export function realWorld(): World {
     stdout: sinkOf(process.stdout),
     stderr: sinkOf(process.stderr),
     env: process.env,
-    now: () => performance.now(),
+    now,
     wallClock: () => new Date(),
     onSignal(callback) {
       process.on('SIGINT', () => callback('SIGINT'));

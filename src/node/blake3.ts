@@ -12,7 +12,7 @@ import { debugLog } from './debug-log.js';
 
 const debug = debugLog('multiserver:digest');
 
-/** @returns null where there is none for this machine */
+/** @returns null where there is no native code for this machine */
 export function nativeBlake3(): Digest | null {
   try {
     const native = createRequire(import.meta.url)('@napi-rs/blake-hash') as { blake3: Digest };
@@ -29,4 +29,6 @@ export async function wasmBlake3(): Promise<Digest> {
   return (bytes) => Buffer.from(hasher.init().update(bytes).digest('binary'));
 }
 
-export const digestOf: Digest = nativeBlake3() ?? (await wasmBlake3());
+export async function loadBlake3(): Promise<Digest> {
+  return nativeBlake3() ?? (await wasmBlake3());
+}

@@ -6,9 +6,10 @@ import { hostname } from 'node:os';
 import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
 import { Failure } from '../failure.js';
+import type { Digest } from '../image/block-map.js';
 import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
 import { Alarm } from './alarm.js';
-import { digestOf } from './blake3.js';
+import { loadBlake3 } from './blake3.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
@@ -32,9 +33,11 @@ export async function runClient(
   observe: (event: ClientEvent) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  const digestOf = await loadBlake3();
   for (;;) {
     signal.throwIfAborted();
-    const client = new Client(options, observe, chooseInterface(options.interface, options.group));
+    const chosen = chooseInterface(options.interface, options.group);
+    const client = new Client(options, observe, chosen, digestOf);
     try {
       await client.open();
       await client.run(signal);
@@ -80,6 +83,7 @@ class Client {
     options: ClientOptions,
     observe: (event: ClientEvent) => void,
     chosen: ChosenInterface,
+    digestOf: Digest,
   ) {
     this.#options = options;
     this.#observe = observe;

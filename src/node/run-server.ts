@@ -3,9 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
 import { closeSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import type { Failure } from '../failure.js';
-import { type BlockMap, BlockMapBuilder } from '../image/block-map.js';
+import { type BlockMap, BlockMapBuilder, type Digest } from '../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../image/geometry.js';
 import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
 import { NoticeCode } from '../protocol/from-server.js';
@@ -13,9 +12,10 @@ import type { ServerEvent } from '../server/events.js';
 import type { ReadOrder } from '../server/orders.js';
 import { ServerSession } from '../server/session.js';
 import { Alarm } from './alarm.js';
-import { digestOf } from './blake3.js';
+import { loadBlake3 } from './blake3.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
+import { isIPv6Address } from './net/family.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
@@ -61,7 +61,7 @@ export async function runServer(
     return;
   }
   const chosen = chooseInterface(options.interface, options.group);
-  const server = new Server(options, observe, source, chosen);
+  const server = new Server(options, observe, source, chosen, await loadBlake3());
   try {
     await server.open();
     await server.run(signal);
@@ -105,6 +105,7 @@ class Server {
     observe: (event: ServerEvent) => void,
     source: Source,
     chosen: ChosenInterface,
+    digestOf: Digest,
   ) {
     this.#options = options;
     this.#observe = observe;
@@ -129,7 +130,7 @@ class Server {
       Math.max(LEAST_SLOTS, Math.floor(CHUNK_MEMORY_BYTES / geometry.chunkSizeBytes)),
       geometry.chunkSizeBytes,
     );
-    this.#socket = dgram.createSocket({ type: isIPv6(options.group) ? 'udp6' : 'udp4' });
+    this.#socket = dgram.createSocket({ type: isIPv6Address(options.group) ? 'udp6' : 'udp4' });
     this.#preparation = new Preparation(this.#map, this.#pool, source.fd, extentsOf(source.fd), {
       onComplete: () => this.#mapComplete(),
       onUnreadable: (chunk, reason) => {

@@ -3,8 +3,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { BlockMap } from '../../src/image/block-map.js';
-import { digestOf } from '../../src/node/blake3.js';
 import { packetLength } from '../../src/protocol/packet.js';
+import { digestOf } from '../digest.js';
 import type { Random } from '../sim/random.js';
 import { CODECS } from '../unit/protocol-packets.js';
 import { mapOf } from '../unit/server-driver.js';

@@ -2,8 +2,8 @@
 
 import { ClientSession } from '../../src/client/session.js';
 import type { Failure } from '../../src/failure.js';
-import { digestOf } from '../../src/node/blake3.js';
 import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
+import { digestOf } from '../digest.js';
 import type { Agenda } from './agenda.js';
 import { ClientCheck } from './client-check.js';
 import type { SimDisk } from './disk.js';

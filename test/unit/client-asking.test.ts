@@ -5,9 +5,9 @@ import { Asking } from '../../src/client/asking.js';
 import { Assembly } from '../../src/client/assembly.js';
 import { Copy } from '../../src/client/copy.js';
 import { Geometry } from '../../src/image/geometry.js';
-import { digestOf } from '../../src/node/blake3.js';
 import { type BlockRequest, decodeBlockRequest } from '../../src/protocol/from-client.js';
 import { LARGEST_CONTROL_PACKET_BYTES } from '../../src/protocol/packet.js';
+import { digestOf } from '../digest.js';
 import { chunksAsked } from './client-driver.js';
 import { BLOCK_SIZE, CHUNK_SIZE } from './server-driver.js';
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Copy } from '../../src/client/copy.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
-import { digestOf } from '../../src/node/blake3.js';
+import { digestOf } from '../digest.js';
 import { CHUNK_SIZE, contentOf } from './server-driver.js';
 
 const CHUNKS = 12;

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import type { StoreOrder } from '../../src/client/receiver.js';
 import { type ClientConfig, ClientSession, type Target } from '../../src/client/session.js';
 import type { BlockMap } from '../../src/image/block-map.js';
-import { digestOf } from '../../src/node/blake3.js';
 import {
   BLOCK_HEADER_BYTES,
   Encoding,
@@ -25,6 +24,7 @@ import {
   type Status,
 } from '../../src/protocol/from-server.js';
 import { PacketType, packetType } from '../../src/protocol/packet.js';
+import { digestOf } from '../digest.js';
 import { writeBlockHeader } from './block-header.js';
 import { BLOCK_SIZE, CHUNK_SIZE, CLIENT, SESSION } from './server-driver.js';
 

@@ -5,10 +5,10 @@ import { Copy } from '../../src/client/copy.js';
 import { MapFetch } from '../../src/client/map-fetch.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
-import { digestOf } from '../../src/node/blake3.js';
 import { blockCountOf, Encoding, Space, type SpaceId } from '../../src/protocol/block.js';
 import { decodeBlockRequest } from '../../src/protocol/from-client.js';
 import type { Run } from '../../src/protocol/run.js';
+import { digestOf } from '../digest.js';
 
 const BLOCK_SIZE = 100;
 const CONTEXT = { session: 1n, client: 5n, position: 77 };

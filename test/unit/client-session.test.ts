@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digestOf } from '../../src/node/blake3.js';
 import { ClientState } from '../../src/protocol/from-client.js';
 import { encodeFarewell, encodeNotice, encodeZeroRanges } from '../../src/protocol/from-server.js';
 import { PacketType, writeHeader } from '../../src/protocol/packet.js';
+import { digestOf } from '../digest.js';
 import { ClientDriver, chunksAsked, SERVER } from './client-driver.js';
 import { CHUNK_SIZE, CLIENT, contentOf, mapOf, SESSION } from './server-driver.js';
 

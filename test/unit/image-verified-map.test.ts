@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type BlockMap, BlockMapBuilder, VerifiedMap } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
-import { digestOf } from '../../src/node/blake3.js';
+import { digestOf } from '../digest.js';
 
 function digestFor(chunk: number): Buffer {
   const digest = Buffer.alloc(32, 0xd1);

@@ -3,9 +3,9 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { digestOf } from '../../src/node/blake3.js';
 import type { ChunkJob, ChunkResult } from '../../src/node/workers/chunk-jobs.js';
 import { ChunkPool } from '../../src/node/workers/chunk-pool.js';
+import { digestOf } from '../digest.js';
 
 const CHUNK_BYTES = 65_536;
 
@@ -55,7 +55,10 @@ function readJob({ pool, sourceFd }: Bench, level: number): ChunkJob {
   };
 }
 
-function storeJob({ pool, targetFd }: Bench, change: Partial<ChunkJob & { op: 'store' }>): ChunkJob {
+function storeJob(
+  { pool, targetFd }: Bench,
+  change: Partial<ChunkJob & { op: 'store' }>,
+): ChunkJob {
   return {
     op: 'store',
     fd: targetFd,

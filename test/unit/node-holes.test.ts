@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
-import { digestOf } from '../../src/node/blake3.js';
 import { type ExtentFinder, extentsOf, HoleSearch } from '../../src/node/source/holes.js';
+import { digestOf } from '../digest.js';
 
 const builderOf = (sizeBytes: number, chunkSizeBytes: number): BlockMapBuilder =>
   new BlockMapBuilder(new Geometry(sizeBytes, chunkSizeBytes), digestOf);

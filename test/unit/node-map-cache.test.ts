@@ -17,8 +17,8 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
-import { digestOf } from '../../src/node/blake3.js';
 import { MapCache } from '../../src/node/source/map-cache.js';
+import { digestOf } from '../digest.js';
 
 const CHUNK_BYTES = 4096;
 /** Longer than two writes may share one time stamp. */

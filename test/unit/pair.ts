@@ -4,9 +4,9 @@ import type { ClientProgress } from '../../src/client/events.js';
 import { ClientSession, type Target } from '../../src/client/session.js';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
-import { digestOf } from '../../src/node/blake3.js';
 import { NoticeCode } from '../../src/protocol/from-server.js';
 import { ServerSession } from '../../src/server/session.js';
+import { digestOf } from '../digest.js';
 
 export const CHUNK_BYTES = 1024;
 const BLOCK_BYTES = 128;

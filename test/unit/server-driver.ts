@@ -2,7 +2,6 @@
 
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
-import { digestOf } from '../../src/node/blake3.js';
 import { blockOf, chunkOf, kindByteOf, spaceOfKind } from '../../src/protocol/block.js';
 import {
   type BlockRequest,
@@ -22,6 +21,7 @@ import type { Peer } from '../../src/server/clients.js';
 import type { ServerConfig } from '../../src/server/config.js';
 import type { ServerEvent } from '../../src/server/events.js';
 import { ServerSession } from '../../src/server/session.js';
+import { digestOf } from '../digest.js';
 
 export const SESSION = 0x1122334455667788n;
 export const CLIENT = 5n;

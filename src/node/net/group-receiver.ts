@@ -3,9 +3,10 @@
  * to a call and coalesced by the kernel where it can; or through Node, one event a datagram.
  * What comes is the same: packets back to back in a buffer.
  */
-import { isIPv6 } from 'node:net';
+
 import { loadNative, type Native } from '../native.js';
 import { BatchReader } from './batch-reader.js';
+import { isIPv6Address } from './family.js';
 import type { GroupOptions } from './group-sender.js';
 import type { ChosenInterface } from './network-interface.js';
 import { joinAgain } from './renewal.js';
@@ -143,7 +144,7 @@ function openThroughLibrary(
   }
   const receiveBufferBytes = growNativeReceiveBuffer(native, fd, WANTED_RECEIVE_BUFFER_BYTES);
   const canCoalesce = native.setOption(fd, SOL_UDP, UDP_GRO, 1);
-  const reader = new BatchReader(native, fd, isIPv6(group));
+  const reader = new BatchReader(native, fd, isIPv6Address(group));
   const isSmall = receiveBufferBytes < SMALL_BUFFER_BYTES;
   const poller = new Poller(reader, handler, isSmall ? FEW_POLL_MS : BUSY_POLL_MS);
   return {

@@ -3,9 +3,9 @@
  * or, where that is missing, one plain datagram at a time.
  */
 import type dgram from 'node:dgram';
-import { isIPv6 } from 'node:net';
 import type { Payloads } from '../../server/train.js';
 import { loadNative, type Native } from '../native.js';
+import { isIPv6Address } from './family.js';
 import type { ChosenInterface } from './network-interface.js';
 import { sendByAgain } from './renewal.js';
 import {
@@ -67,7 +67,7 @@ export async function openGroupSender(
   const { group, port, chosen, ttl } = options;
   const native = options.offload ? loadNative() : null;
   const socket = createUdpSocket(group, { reuse: false });
-  const anyAddress = isIPv6(group) ? '::' : '0.0.0.0';
+  const anyAddress = isIPv6Address(group) ? '::' : '0.0.0.0';
   let canSegment = false;
   let fd = -1;
   if (native === null) {

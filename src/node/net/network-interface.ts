@@ -1,10 +1,10 @@
 /** Finds the interface that the operator named, and what its packets may measure. */
 import { readFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { Failure } from '../../failure.js';
 import { BLOCK_HEADER_BYTES } from '../../protocol/block.js';
 import { LARGEST_PACKET_BYTES } from '../../protocol/packet.js';
+import { isIPv6Address } from './family.js';
 
 export interface ChosenInterface {
   /** For messages: its name, or 'default'. */
@@ -25,7 +25,7 @@ const LARGEST_AUTO_MTU_BYTES = 9000;
  * @throws Failure when there is no such interface
  */
 export function chooseInterface(wanted: string | undefined, group: string): ChosenInterface {
-  const isV6 = isIPv6(group);
+  const isV6 = isIPv6Address(group);
   if (wanted === undefined) {
     const name = defaultRouteInterface();
     const mtuBytes = name === undefined ? USUAL_MTU_BYTES : mtuOf(name);
@@ -82,6 +82,6 @@ function mtuOf(name: string): number {
 /** Payload of a block packet that fills packets of the given MTU. */
 export function blockSizeFor(mtu: number | 'auto', chosen: ChosenInterface, group: string): number {
   const mtuBytes = mtu === 'auto' ? Math.min(chosen.mtuBytes, LARGEST_AUTO_MTU_BYTES) : mtu;
-  const headersBytes = isIPv6(group) ? IPV6_HEADERS_BYTES : IPV4_HEADERS_BYTES;
+  const headersBytes = isIPv6Address(group) ? IPV6_HEADERS_BYTES : IPV4_HEADERS_BYTES;
   return Math.min(mtuBytes - headersBytes, LARGEST_PACKET_BYTES) - BLOCK_HEADER_BYTES;
 }

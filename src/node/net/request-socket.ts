@@ -1,9 +1,9 @@
 /** The sockets of requests and their answers, on both sides. */
 import dgram from 'node:dgram';
-import { isIPv6 } from 'node:net';
 import { Failure } from '../../failure.js';
 import { debugLog } from '../debug-log.js';
 import type { ClientOptions, ServerOptions } from '../options.js';
+import { isIPv6Address } from './family.js';
 import type { ChosenInterface } from './network-interface.js';
 
 const debug = debugLog('multiclient:requests');
@@ -18,7 +18,7 @@ export async function openRequestSocket(
   { group, fromPort, ttl }: ClientOptions,
   chosen: ChosenInterface,
 ): Promise<dgram.Socket> {
-  const socket = dgram.createSocket({ type: isIPv6(group) ? 'udp6' : 'udp4' });
+  const socket = dgram.createSocket({ type: isIPv6Address(group) ? 'udp6' : 'udp4' });
   for (let tries = 0; ; tries++) {
     const port = fromPort ?? FIRST_RANDOM_PORT + Math.floor(Math.random() * RANDOM_PORTS);
     try {

@@ -1,8 +1,8 @@
 /** UDP sockets with options that Node alone does not set. Numbers are Linux's. */
 import dgram from 'node:dgram';
 import { readFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import type { Native } from '../native.js';
+import { isIPv6Address } from './family.js';
 import type { ChosenInterface } from './network-interface.js';
 import { portTaken } from './udp-binding.js';
 
@@ -25,7 +25,7 @@ const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 
 /** A socket of Node's, which never looks addresses up: all of ours are numbers. */
 export function createUdpSocket(address: string, { reuse }: { reuse: boolean }): dgram.Socket {
-  const isV6 = isIPv6(address);
+  const isV6 = isIPv6Address(address);
   return dgram.createSocket({
     type: isV6 ? 'udp6' : 'udp4',
     reuseAddr: reuse,
@@ -56,7 +56,7 @@ export function joinGroup(
   chosen: ChosenInterface,
 ): boolean {
   const name = chosen.multicastAddress === undefined ? undefined : chosen.label;
-  if (isIPv6(group)) {
+  if (isIPv6Address(group)) {
     const request = Buffer.alloc(20);
     ipv6Bytes(group).copy(request);
     request.writeUInt32LE(interfaceIndexOf(name), 16);
@@ -81,7 +81,7 @@ function interfaceIndexOf(name: string | undefined): number {
 
 /** A `sockaddr_in` or `sockaddr_in6`. @param scope interface name for link-local addresses */
 export function socketAddress(address: string, port: number, scope?: string): Buffer {
-  if (!isIPv6(address)) {
+  if (!isIPv6Address(address)) {
     const bytes = Buffer.alloc(16);
     bytes.writeUInt16LE(AF_INET, 0);
     bytes.writeUInt16BE(port, 2);

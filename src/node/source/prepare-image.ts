@@ -5,7 +5,7 @@ import { Failure } from '../../failure.js';
 import { BlockMapBuilder } from '../../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../../image/geometry.js';
 import type { ServerEvent } from '../../server/events.js';
-import { digestOf } from '../blake3.js';
+import { loadBlake3 } from '../blake3.js';
 import { now } from '../clock.js';
 import { ChunkPool, startWorkers } from '../workers/chunk-pool.js';
 import { extentsOf } from './holes.js';
@@ -22,6 +22,7 @@ export async function prepareImage(
   signal: AbortSignal,
 ): Promise<void> {
   const startedMs = now();
+  const digestOf = await loadBlake3();
   const geometry = new Geometry(source.sizeBytes, chunkSizeFor(source.sizeBytes));
   const cache = MapCache.of(source.path, source.fd, geometry);
   if (cache === null) {

@@ -1,6 +1,6 @@
 /** A worker's look at what a target holds: its digest, or that it is nothing but zeros. */
 import { fstatSync, readSync } from 'node:fs';
-import { digestOf } from '../blake3.js';
+import type { Digest } from '../../image/block-map.js';
 import { loadNative } from '../native.js';
 import type { ChunkJob } from './chunk-jobs.js';
 import { PAGE_BYTES, pageMemory } from './page-memory.js';
@@ -15,7 +15,7 @@ let memory: Buffer = Buffer.alloc(0);
  *   digest is wanted
  * @throws when it cannot be read, or ends before
  */
-export function look(job: ChunkJob & { op: 'check' }): Uint8Array | null {
+export function look(job: ChunkJob & { op: 'check' }, digestOf: Digest): Uint8Array | null {
   if (!job.wantsDigest && !job.isDirect && isHole(job)) return null;
   // A digest is that of one chunk. What is only to be zeros may be of any length.
   const pieceBytes = job.wantsDigest ? job.lengthBytes : PIECE_BYTES;

@@ -5,8 +5,9 @@
 
 import { readSync, writeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
+import type { Digest } from '../../image/block-map.js';
 import { Encoding } from '../../protocol/block.js';
-import { digestOf } from '../blake3.js';
+import { loadBlake3 } from '../blake3.js';
 import { loadNative } from '../native.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
@@ -19,9 +20,11 @@ const NO_ZSTD =
   'the image comes compressed, and zstd is missing here; install multiclient again, or start multiserver with --compress off';
 /** The pool's slots; the first message brings them. */
 let shared: Buffer = Buffer.alloc(0);
+let digestOf!: Digest;
 let zstd: Zstd | null = null;
 let encoder: ChunkEncoder | null = null;
-let loading: Promise<void> | null = null;
+const loadingDigest = loadBlake3();
+let loadingZstd: Promise<void> | null = null;
 /** For chunks that nobody else needs to see, and for chunks unpacked. */
 let scratch: Buffer = Buffer.alloc(0);
 
@@ -90,7 +93,7 @@ function run(job: ChunkJob): ChunkResult {
     case 'store':
       return store(job);
     case 'check':
-      return { kind: 'found', digest: look(job) };
+      return { kind: 'found', digest: look(job, digestOf) };
     case 'zeros': {
       const stored = { kind: 'stored', digest: new Uint8Array(0) } as const;
       if (job.mayDiscard && punchHole(job)) return stored;
@@ -132,9 +135,10 @@ parentPort!.on('message', async (message: Message) => {
     return;
   }
   const { id, jobs } = message;
+  digestOf = await loadingDigest;
   if (jobs.some(needsZstd)) {
-    loading ??= load();
-    await loading;
+    loadingZstd ??= load();
+    await loadingZstd;
   }
   parentPort!.postMessage({ id, results: jobs.map(runSafely) });
 });

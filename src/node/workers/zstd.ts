@@ -3,7 +3,6 @@
  * later), the system's library, or WebAssembly, which is always there. All write the same
  * format and read each other's frames.
  */
-import * as zlib from 'node:zlib';
 import { debugLog } from '../debug-log.js';
 import { claimsLength } from './zstd-frame.js';
 import { openZstdLibrary } from './zstd-library.js';
@@ -75,8 +74,11 @@ interface NodesZstd {
   constants: { ZSTD_c_compressionLevel?: number };
 }
 
-function openNodes(): ZstdEngine | null {
-  const { zstdCompressSync, zstdDecompressSync, constants } = zlib as unknown as NodesZstd;
+async function openNodes(): Promise<ZstdEngine | null> {
+  // Not loaded in vain.
+  if (process.versions.zstd === undefined) return null;
+  const zlib = (await import('node:zlib')) as unknown as NodesZstd;
+  const { zstdCompressSync, zstdDecompressSync, constants } = zlib;
   const parameter = constants.ZSTD_c_compressionLevel;
   if (!zstdCompressSync || !zstdDecompressSync || parameter === undefined) return null;
   return {
