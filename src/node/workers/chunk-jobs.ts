@@ -6,7 +6,7 @@ export type ChunkJob =
       fd: number;
       offsetBytes: number;
       lengthBytes: number;
-      /** Place in the shared memory; -1 when only the digest is wanted. */
+      /** Place in the shared memory; -1 for the worker's own, when only the digest is wanted. */
       memoryOffset: number;
       wantsDigest: boolean;
       /** Of compression, 1 to 19; 0 for none. */

@@ -43,7 +43,8 @@ export class ChunkPool {
 
   /** @param workers started for this pool; it ends them */
   constructor(slotCount: number, slotBytes: number, workers: readonly Worker[] = startWorkers()) {
-    const memory = new SharedArrayBuffer(slotCount * slotBytes + PAGE_BYTES);
+    const lengthBytes = (slotCount + workers.length) * slotBytes;
+    const memory = new SharedArrayBuffer(lengthBytes + PAGE_BYTES);
     const bytes = loadNative()?.unshared(memory) ?? Buffer.from(memory);
     this.#slotBytes = slotBytes;
     this.#firstSlotOffset = bytesToPage(bytes);
@@ -51,7 +52,7 @@ export class ChunkPool {
       bytes.subarray(this.memoryOffsetOf(slot), this.memoryOffsetOf(slot + 1)),
     );
     for (const [i, worker] of workers.entries()) {
-      worker.postMessage({ memory });
+      worker.postMessage({ memory, ownOffset: this.memoryOffsetOf(slotCount + i) });
       worker.on('message', (message) => this.#finished(i, message));
       worker.on('error', (error) => {
         if (!this.#isClosed) throw error;

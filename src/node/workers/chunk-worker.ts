@@ -12,21 +12,21 @@ import { loadNative } from '../native.js';
 import { ChunkEncoder } from './chunk-encoder.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
 import { look } from './chunk-look.js';
-import { pageMemory } from './page-memory.js';
 import { isZero, ZEROS } from './zeros.js';
 import { loadZstd, type Zstd } from './zstd.js';
 
 const NO_ZSTD =
   'the image comes compressed, and zstd is missing here; install multiclient again, or start multiserver with --compress off';
-/** The pool's slots; the first message brings them. */
+/** The pool's slots, and one more for chunks that nobody else needs to see; the first message brings both. */
 let shared: Buffer = Buffer.alloc(0);
+let ownOffset = 0;
 let digestOf!: Digest;
 let zstd: Zstd | null = null;
 let encoder: ChunkEncoder | null = null;
 const loadingDigest = loadBlake3();
 let loadingZstd: Promise<void> | null = null;
-/** For chunks that nobody else needs to see, and for chunks unpacked. */
-let scratch: Buffer = Buffer.alloc(0);
+/** For chunks unpacked: copying into shared memory would be slower. */
+let unpacked = Buffer.alloc(0);
 
 /** Reads exactly `bytes.length` bytes. @throws when the file is shorter */
 function readFully(fd: number, bytes: Buffer, offsetBytes: number): void {
@@ -48,12 +48,8 @@ function punchHole({ fd, offsetBytes, lengthBytes }: ChunkJob & { op: 'zeros' })
 }
 
 function slot(offset: number, length: number): Buffer {
-  return offset >= 0 ? shared.subarray(offset, offset + length) : scratchOf(length);
-}
-
-function scratchOf(length: number): Buffer {
-  if (scratch.length < length) scratch = pageMemory(length);
-  return scratch.subarray(0, length);
+  const start = offset >= 0 ? offset : ownOffset;
+  return shared.subarray(start, start + length);
 }
 
 function read(job: ChunkJob & { op: 'read' }): ChunkResult {
@@ -75,7 +71,8 @@ function store(job: ChunkJob & { op: 'store' }): ChunkResult {
   let bytes = encoded;
   if (job.encoding === Encoding.zstd) {
     if (zstd === null) return { kind: 'failed', code: 'NO_ZSTD', reason: NO_ZSTD };
-    bytes = scratchOf(job.lengthBytes);
+    if (unpacked.length < job.lengthBytes) unpacked = Buffer.allocUnsafeSlow(job.lengthBytes);
+    bytes = unpacked.subarray(0, job.lengthBytes);
     if (!zstd.decompress(encoded, bytes)) return { kind: 'refused' };
   }
   const digest = digestOf(bytes);
@@ -127,11 +124,12 @@ async function load(): Promise<void> {
   encoder = zstd === null ? null : new ChunkEncoder(zstd);
 }
 
-type Message = { memory: SharedArrayBuffer } | { id: number; jobs: ChunkJob[] };
+type Message = { memory: SharedArrayBuffer; ownOffset: number } | { id: number; jobs: ChunkJob[] };
 
 parentPort!.on('message', async (message: Message) => {
   if ('memory' in message) {
     shared = Buffer.from(message.memory);
+    ({ ownOffset } = message);
     return;
   }
   const { id, jobs } = message;
