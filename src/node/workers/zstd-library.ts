@@ -1,8 +1,12 @@
 /** The system's libzstd, through koffi: every Debian has it, since its package manager needs it. */
 import { createRequire } from 'node:module';
-import type { ZstdEngine } from './zstd.js';
+import { minMatchOf, type ZstdEngine } from './zstd.js';
 
 const LIBRARY = 'libzstd.so.1';
+
+/** Of `ZSTD_cParameter`. */
+const COMPRESSION_LEVEL = 100;
+const MIN_MATCH = 105;
 
 /** Results above this are error codes: negative numbers in an unsigned type. */
 const LARGEST_RESULT = 2 ** 32;
@@ -13,7 +17,10 @@ export function openZstdLibrary(): ZstdEngine | null {
     const koffi = createRequire(import.meta.url)('koffi');
     const library = koffi.load(LIBRARY);
     const compress = library.func(
-      'size_t ZSTD_compressCCtx(void *context, uint8_t *to, size_t capacity, const uint8_t *from, size_t length, int level)',
+      'size_t ZSTD_compress2(void *context, uint8_t *to, size_t capacity, const uint8_t *from, size_t length)',
+    );
+    const setParameter = library.func(
+      'size_t ZSTD_CCtx_setParameter(void *context, int parameter, int value)',
     );
     const decompress = library.func(
       'size_t ZSTD_decompressDCtx(void *context, uint8_t *to, size_t capacity, const uint8_t *from, size_t length)',
@@ -22,11 +29,17 @@ export function openZstdLibrary(): ZstdEngine | null {
     const createDecompressor = library.func('void *ZSTD_createDCtx()');
     // Made for the first chunk, and kept: a thread works on one chunk at a time.
     let compressor: unknown = null;
+    let compressorLevel = 0;
     let decompressor: unknown = null;
     return {
       compress(input, output, level) {
         compressor ??= createCompressor();
-        return lengthOf(compress(compressor, output, output.length, input, input.length, level));
+        if (level !== compressorLevel) {
+          compressorLevel = level;
+          setParameter(compressor, COMPRESSION_LEVEL, level);
+          setParameter(compressor, MIN_MATCH, minMatchOf(level));
+        }
+        return lengthOf(compress(compressor, output, output.length, input, input.length));
       },
       decompress(input, output) {
         decompressor ??= createDecompressor();

@@ -68,10 +68,18 @@ function guarded(kind: ZstdKind, engine: ZstdEngine): Zstd {
   };
 }
 
+/**
+ * The shortest match that is looked for; 0 leaves it to the level. At the fastest level it would be 6 bytes:
+ * with 5, chunks of file systems are 0.7 % shorter for 4 % more time.
+ */
+export function minMatchOf(level: number): number {
+  return level === 1 ? 5 : 0;
+}
+
 interface NodesZstd {
   zstdCompressSync?: (bytes: Uint8Array, options: object) => Buffer;
   zstdDecompressSync?: (bytes: Uint8Array, options: object) => Buffer;
-  constants: { ZSTD_c_compressionLevel?: number };
+  constants: { ZSTD_c_compressionLevel?: number; ZSTD_c_minMatch?: number };
 }
 
 async function openNodes(): Promise<ZstdEngine | null> {
@@ -79,13 +87,15 @@ async function openNodes(): Promise<ZstdEngine | null> {
   if (process.versions.zstd === undefined) return null;
   const zlib = (await import('node:zlib')) as unknown as NodesZstd;
   const { zstdCompressSync, zstdDecompressSync, constants } = zlib;
-  const parameter = constants.ZSTD_c_compressionLevel;
-  if (!zstdCompressSync || !zstdDecompressSync || parameter === undefined) return null;
+  const { ZSTD_c_compressionLevel: levelKey, ZSTD_c_minMatch: matchKey } = constants;
+  if (!zstdCompressSync || !zstdDecompressSync) return null;
+  if (levelKey === undefined || matchKey === undefined) return null;
   return {
     compress(input, output, level) {
       // One piece of output, instead of many small ones to be joined.
       const chunkSize = Math.max(64, output.length);
-      return place(zstdCompressSync(input, { chunkSize, params: { [parameter]: level } }), output);
+      const params = { [levelKey]: level, [matchKey]: minMatchOf(level) };
+      return place(zstdCompressSync(input, { chunkSize, params }), output);
     },
     decompress(input, output) {
       const lengthBytes = Math.max(64, output.length);
