@@ -18,7 +18,12 @@ import { debugLog } from './debug-log.js';
 import { isIPv6Address } from './net/family.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
-import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
+import {
+  blockSizeFor,
+  type ChosenInterface,
+  chooseInterface,
+  isOwnAddress,
+} from './net/network-interface.js';
 import { joinAgain, sendByAgain, startRenewing } from './net/renewal.js';
 import { bindServerSocket } from './net/request-socket.js';
 import type { ServerOptions } from './options.js';
@@ -283,6 +288,9 @@ class Server {
     if (decided !== null) this.#observe(decided);
     for (const event of this.#session.pollEvents()) {
       this.#observe(event);
+      if (event.type === 'client-joined' && isOwnAddress(event.client.address)) {
+        this.#sender.loopBack();
+      }
       if (event.type === 'client-done' && event.doneCount === this.#options.exitAfter) {
         setTimeout(() => this.#end(), LINGER_MS);
       }

@@ -32,6 +32,20 @@ labTest('plain sockets and trains mix on both sides', 3, async (lab) => {
   for (const number of [2, 3]) lab.scratch.assertCopy(lab.copyPath(number), image);
 });
 
+for (const path of [[], ['--no-offload'], ['-g', 'ff15::7:2']]) {
+  labTest(
+    `a client on the server's own machine, beside others ${path.join(' ')}`,
+    2,
+    async (lab) => {
+      const image = lab.scratch.randomFile('disk.img', 4 * mebibyte + 3);
+      const server = lab.startServer(['-f', image, '--exit-after', '2', ...path]);
+      const clients = [lab.startClient(1, path), lab.startClient(2, path)];
+      await Promise.all([server, ...clients].map((program) => program.waitStatus(0)));
+      for (const number of [1, 2]) lab.scratch.assertCopy(lab.copyPath(number), image);
+    },
+  );
+}
+
 labTest('an IPv6 group, found by multicast and by address', 3, async (lab) => {
   const image = lab.scratch.randomFile('disk.img', 4 * mebibyte + 1);
   const group = ['-g', 'ff15::7:1'];

@@ -54,6 +54,8 @@ export interface GroupSender {
   readonly isBusy: boolean;
   /** The bytes may be reused once `done` is called, which may be at once. */
   send(outgoing: Outgoing, done: (error: Error | null) => void): void;
+  /** From now on programs on this machine hear what is sent, too. */
+  loopBack(): void;
   /** Sends by an interface that may have been made anew. */
   renew(chosen: ChosenInterface): void;
   close(): void;
@@ -82,7 +84,8 @@ export async function openGroupSender(
     if (chosen.multicastAddress !== undefined)
       socket.setMulticastInterface(chosen.multicastAddress);
     socket.setMulticastTTL(ttl);
-    socket.setMulticastLoopback(true);
+    // A copy of each packet for this machine would cost a tenth of what sending does, mostly in vain.
+    socket.setMulticastLoopback(false);
     if (native === null) socket.setSendBufferSize(SEND_BUFFER_BYTES);
   } catch (error) {
     throw networkFailure(error, group, chosen);
@@ -122,6 +125,7 @@ function trainSender(
       const result = sender.send(bytes, length, packetBytes, payloads, () => done(null));
       if (result !== WAITS) done(result === 0 ? null : new Error(`error ${result}`));
     },
+    loopBack: () => socket.setMulticastLoopback(true),
     renew: (now) => sendByAgain(socket, now),
     close() {
       sender.stop();
@@ -137,6 +141,7 @@ function plainSender(socket: dgram.Socket): GroupSender {
     gathers: false,
     isBusy: false,
     send: (outgoing, done) => sendSingly(socket, outgoing, done),
+    loopBack: () => socket.setMulticastLoopback(true),
     renew: (now) => sendByAgain(socket, now),
     close: () => socket.close(),
   };
