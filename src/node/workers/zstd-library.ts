@@ -1,6 +1,7 @@
 /** The system's libzstd, through koffi: every Debian has it, since its package manager needs it. */
 import { createRequire } from 'node:module';
-import { minMatchOf, type ZstdEngine } from './zstd.js';
+import type { ZstdEngine } from './zstd.js';
+import { minMatchOf } from './zstd-effort.js';
 
 const LIBRARY = 'libzstd.so.1';
 
