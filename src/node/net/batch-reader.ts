@@ -49,24 +49,26 @@ export class BatchReader {
   }
 
   /** Hands over one batch of what is waiting in the socket. @returns whether there may be more */
-  read(onPackets: PacketsHandler): { count: number; mayHaveMore: boolean } {
+  read(onPackets: PacketsHandler): { count: number; bytes: number; mayHaveMore: boolean } {
     const most = this.#most;
     const count = this.#native.recvmmsg(this.#fd, this.#layout.address, most, MSG_DONTWAIT);
-    if (count <= 0) return { count: 0, mayHaveMore: false };
-    this.#handOver(count, onPackets);
-    return { count, mayHaveMore: count === most };
+    if (count <= 0) return { count: 0, bytes: 0, mayHaveMore: false };
+    const bytes = this.#handOver(count, onPackets);
+    return { count, bytes, mayHaveMore: count === most };
   }
 
-  /** Datagrams that lie back to back, from one sender, go together. */
-  #handOver(count: number, onPackets: PacketsHandler): void {
+  /** Datagrams that lie back to back, from one sender, go together. @returns their bytes */
+  #handOver(count: number, onPackets: PacketsHandler): number {
     const layout = this.#layout;
     const stride = layout.strideBytes;
     const { data } = this.#memory;
     let first = 0;
     let long = 0;
     let length = 0;
+    let bytes = 0;
     for (let i = 0; i < count; i++) {
       length = layout.lengthOf(i);
+      bytes += length;
       // The first of those that go together is the sender of all.
       const address = first === i ? this.#addressOf(i) : this.#lastAddress;
       if (length > (this.#forSingles?.strideBytes ?? 0)) long++;
@@ -84,6 +86,7 @@ export class BatchReader {
     if (this.#forSingles !== null) {
       this.#layout = long > count / 2 ? this.#forTrains : this.#forSingles;
     }
+    return bytes;
   }
 
   /** A datagram that was longer than expected. */

@@ -24,10 +24,12 @@ import { bindSocket, networkFailure } from './udp-binding.js';
 
 const WANTED_RECEIVE_BUFFER_BYTES = 64 * 1024 * 1024;
 /**
- * While many packets come, the socket is looked at this seldom: each look costs more than what it
- * brings. A small buffer could overflow in that time.
+ * While many packets come, the socket is looked at so seldom that each look brings about so much: the look, and
+ * handing on what it brought, cost more than the packets. A small buffer could overflow in that time.
  */
-const BUSY_POLL_MS = 5;
+const BYTES_PER_LOOK = 1024 * 1024;
+const LEAST_BUSY_POLL_MS = 5;
+const MOST_BUSY_POLL_MS = 20;
 const SMALL_BUFFER_BYTES = 8 * 1024 * 1024;
 /** Few packets are answers that something waits for. */
 const FEW_POLL_MS = 2;
@@ -146,7 +148,7 @@ function openThroughLibrary(
   const canCoalesce = native.setOption(fd, SOL_UDP, UDP_GRO, 1);
   const reader = new BatchReader(native, fd, isIPv6Address(group));
   const isSmall = receiveBufferBytes < SMALL_BUFFER_BYTES;
-  const poller = new Poller(reader, handler, isSmall ? FEW_POLL_MS : BUSY_POLL_MS);
+  const poller = new Poller(reader, handler, isSmall);
   return {
     transport: canCoalesce ? 'batches and coalescing' : 'batches',
     receiveBufferBytes,
@@ -166,20 +168,23 @@ function openThroughLibrary(
 class Poller {
   readonly #reader: BatchReader;
   readonly #handler: GroupHandler;
-  readonly #busyPollMs: number;
+  readonly #isSmall: boolean;
   #timer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #waitMs = IDLE_POLL_MS;
+  #busyPollMs = LEAST_BUSY_POLL_MS;
 
-  constructor(reader: BatchReader, handler: GroupHandler, busyPollMs: number) {
+  /** @param isSmall the socket's buffer is */
+  constructor(reader: BatchReader, handler: GroupHandler, isSmall: boolean) {
     this.#reader = reader;
     this.#handler = handler;
-    this.#busyPollMs = busyPollMs;
+    this.#isSmall = isSmall;
     this.#timer = setTimeout(this.#poll, 0);
   }
 
   readonly #poll = (): void => {
     let count = 0;
+    let bytes = 0;
     let mayHaveMore = true;
     for (let batch = 0; batch < MOST_BATCHES && mayHaveMore; batch++) {
       if (!this.#handler.canTake()) {
@@ -189,20 +194,24 @@ class Poller {
       }
       const read = this.#reader.read(this.#handler.onPackets);
       count += read.count;
+      bytes += read.bytes;
       mayHaveMore = read.mayHaveMore;
     }
     if (mayHaveMore) {
       this.#immediate = setImmediate(this.#poll);
     } else {
-      this.#waitMs = this.#pauseAfter(count);
+      this.#waitMs = this.#pauseAfter(count, bytes);
       this.#timer = setTimeout(this.#poll, this.#waitMs);
     }
     if (count > 0) this.#handler.onBatch();
   };
 
-  #pauseAfter(datagrams: number): number {
+  #pauseAfter(datagrams: number, bytes: number): number {
     if (datagrams === 0) return Math.min(this.#waitMs * 2, IDLE_POLL_MS);
-    return datagrams >= MANY_DATAGRAMS ? this.#busyPollMs : FEW_POLL_MS;
+    if (datagrams < MANY_DATAGRAMS || this.#isSmall) return FEW_POLL_MS;
+    const fittingMs = (this.#busyPollMs * BYTES_PER_LOOK) / bytes;
+    this.#busyPollMs = Math.min(MOST_BUSY_POLL_MS, Math.max(LEAST_BUSY_POLL_MS, fittingMs));
+    return this.#busyPollMs;
   }
 
   stop(): void {
