@@ -4,6 +4,7 @@
  */
 import { positionsBetween } from '../protocol/position.js';
 import { Collector } from './collector.js';
+import { PayloadCopier } from './payload-copier.js';
 
 export class Assembly {
   readonly #collectors: Collector[];
@@ -11,7 +12,8 @@ export class Assembly {
   readonly #open = new Map<number, Collector>();
 
   constructor(slots: readonly Buffer[]) {
-    this.#collectors = slots.map((bytes, slot) => new Collector(slot, bytes));
+    const copier = new PayloadCopier();
+    this.#collectors = slots.map((bytes, slot) => new Collector(slot, bytes, copier));
     this.#free = [...this.#collectors];
   }
 

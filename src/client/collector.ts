@@ -1,6 +1,7 @@
 /** Collects the blocks of one encoded chunk (or map page), in any order, into one buffer. */
 import { blockCountOf } from '../protocol/block.js';
 import type { Run } from '../protocol/run.js';
+import { PayloadCopier } from './payload-copier.js';
 
 export class Collector {
   chunk = -1;
@@ -17,10 +18,14 @@ export class Collector {
   #receivedCount = 0;
   #blockSize = 1;
 
-  /** @param bytes where the blocks go; at least as long as any chunk it will be given */
+  /**
+   * @param bytes where the blocks go; at least as long as any chunk it will be given
+   * @param copier shared by all that take blocks from the same memory
+   */
   constructor(
     readonly slot: number,
     readonly bytes: Buffer,
+    private readonly copier = new PayloadCopier(),
   ) {}
 
   begin(chunk: number, kindByte: number, encodedLength: number, blockSize: number): void {
@@ -51,7 +56,7 @@ export class Collector {
     if ((this.#received[word]! & bit) !== 0) return false;
     this.#received[word]! |= bit;
     this.#receivedCount++;
-    from.copy(this.bytes, block * this.#blockSize, start, end);
+    this.copier.copy(from, start, end, this.bytes, block * this.#blockSize);
     return true;
   }
 

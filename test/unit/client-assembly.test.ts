@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Assembly } from '../../src/client/assembly.js';
 import { Collector } from '../../src/client/collector.js';
+import { PayloadCopier } from '../../src/client/payload-copier.js';
 import { blockCountOf, blockLengthOf } from '../../src/protocol/block.js';
 import type { Run } from '../../src/protocol/run.js';
 
@@ -135,6 +136,25 @@ test('property: chunks never share a slot, and the slots never grow in number', 
         assert.equal(new Set(used).size, used.length);
         assert.equal(used.length + assembly.freeCount, count);
         assert.equal(assembly.openCount, used.length - storing.size);
+      }
+    }),
+  );
+});
+
+test('payloads come over whole from memory that is used again, wherever they lie in it', () => {
+  const memories = [0, 1].map(() => Buffer.alloc(8192));
+  const place = fc.record({ memory: fc.nat(1), start: fc.nat(6000), length: fc.nat(2000) });
+  fc.assert(
+    fc.property(fc.array(place, { maxLength: 40 }), (places) => {
+      const copier = new PayloadCopier();
+      const copy = Buffer.alloc(2100);
+      for (const [i, { memory, start, length }] of places.entries()) {
+        const from = memories[memory]!.fill(i + 1, start, start + length);
+        copy.fill(0);
+        copier.copy(from, start, start + length, copy, 7);
+        const expected = Buffer.alloc(copy.length);
+        from.copy(expected, 7, start, start + length);
+        assert.deepEqual(copy, expected);
       }
     }),
   );
