@@ -1,7 +1,7 @@
 /** Collects the blocks of one encoded chunk (or map page), in any order, into one buffer. */
 import { blockCountOf } from '../protocol/block.js';
 import type { Run } from '../protocol/run.js';
-import { PayloadCopier } from './payload-copier.js';
+import type { PayloadCopier } from './payload-copier.js';
 
 export class Collector {
   chunk = -1;
@@ -25,7 +25,7 @@ export class Collector {
   constructor(
     readonly slot: number,
     readonly bytes: Buffer,
-    private readonly copier = new PayloadCopier(),
+    private readonly copier: PayloadCopier,
   ) {}
 
   begin(chunk: number, kindByte: number, encodedLength: number, blockSize: number): void {

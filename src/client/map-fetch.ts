@@ -4,6 +4,7 @@ import { Encoding, encodingOfKind, Space, type SpaceId } from '../protocol/block
 import { type AskingContext, RequestBuilder } from './asking.js';
 import { Collector } from './collector.js';
 import type { Copy } from './copy.js';
+import { PayloadCopier } from './payload-copier.js';
 
 /** Map parts that may be half-received at once. */
 const MOST_PARTS = 8;
@@ -13,6 +14,7 @@ const RETRY_MS = 150;
 export class MapFetch {
   readonly #copy: Copy;
   readonly #parts = new Map<number, Collector>();
+  readonly #copier = new PayloadCopier();
   /** The page that was completed last. */
   lastPage = -1;
   #dueMs = Number.NEGATIVE_INFINITY;
@@ -91,7 +93,7 @@ export class MapFetch {
     }
     if (part === undefined) {
       if (this.#parts.size >= MOST_PARTS) this.#parts.delete(this.#parts.keys().next().value!);
-      part = new Collector(0, Buffer.allocUnsafe(encodedLength));
+      part = new Collector(0, Buffer.allocUnsafe(encodedLength), this.#copier);
       part.begin(chunk, kindByte, encodedLength, blockSize);
       this.#parts.set(key, part);
     }

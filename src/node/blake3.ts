@@ -4,7 +4,7 @@
  *
  * Native code where there is some for this machine, otherwise WebAssembly, at a quarter of the
  * speed. SHA-256 would come with Node, but takes twice the time where the processor helps with
- * it, and five times where it does not: digests are the largest part of a copy's work.
+ * it, and five times where it does not: it was the largest part of a copy's work.
  */
 import { createRequire } from 'node:module';
 import type { Digest } from '../image/block-map.js';

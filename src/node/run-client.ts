@@ -13,6 +13,7 @@ import { loadBlake3 } from './blake3.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
+import { isIPv6Address } from './net/family.js';
 import { type GroupReceiver, openGroupReceiver } from './net/group-receiver.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
 import { sendByAgain, startRenewing } from './net/renewal.js';
@@ -380,5 +381,5 @@ class Client {
 function isSameAddress(address: string, expected: string | null): boolean {
   if (expected === null) return false;
   if (address === expected) return true;
-  return address.includes(':') && address.split('%')[0] === expected.split('%')[0];
+  return isIPv6Address(address) && address.split('%')[0] === expected.split('%')[0];
 }

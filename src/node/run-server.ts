@@ -18,12 +18,8 @@ import { debugLog } from './debug-log.js';
 import { isIPv6Address } from './net/family.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
-import {
-  blockSizeFor,
-  type ChosenInterface,
-  chooseInterface,
-  isOwnAddress,
-} from './net/network-interface.js';
+import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
+import { OwnAddresses } from './net/own-addresses.js';
 import { joinAgain, sendByAgain, startRenewing } from './net/renewal.js';
 import { bindServerSocket } from './net/request-socket.js';
 import type { ServerOptions } from './options.js';
@@ -91,6 +87,7 @@ class Server {
   readonly #watch: SourceWatch;
   readonly #unreadable: UnreadablePlaces;
   readonly #freeTrains: Buffer[] = [];
+  readonly #ownAddresses = new OwnAddresses();
   readonly #startedMs = now();
   #compression!: Compression;
   #reader!: ChunkReader;
@@ -200,6 +197,7 @@ class Server {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
       this.#socket.on('message', (bytes, { address, port }) => {
+        if (this.#ownAddresses.has(address)) this.#sender.loopBack();
         this.#session.handleDatagram(bytes, { address, port }, now());
         this.#queuePump();
       });
@@ -216,6 +214,7 @@ class Server {
   }
 
   #renew(chosen: ChosenInterface): boolean {
+    this.#ownAddresses.lookUp();
     this.#sender.renew(chosen);
     sendByAgain(this.#socket, chosen);
     return joinAgain(this.#socket, this.#options.group, chosen);
@@ -288,9 +287,6 @@ class Server {
     if (decided !== null) this.#observe(decided);
     for (const event of this.#session.pollEvents()) {
       this.#observe(event);
-      if (event.type === 'client-joined' && isOwnAddress(event.client.address)) {
-        this.#sender.loopBack();
-      }
       if (event.type === 'client-done' && event.doneCount === this.#options.exitAfter) {
         setTimeout(() => this.#end(), LINGER_MS);
       }

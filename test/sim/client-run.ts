@@ -1,5 +1,4 @@
 /** One run of a client, from start to its end or crash: drives a real ClientSession. */
-
 import { ClientSession } from '../../src/client/session.js';
 import type { Failure } from '../../src/failure.js';
 import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';

@@ -23,7 +23,7 @@ test('property: blocks in any order, some twice, make the chunk whole when the l
     order: fc.array(fc.nat(), { maxLength: 150 }),
     offset: fc.nat({ max: 20 }),
   });
-  const collector = new Collector(0, Buffer.alloc(MOST_BYTES));
+  const collector = new Collector(0, Buffer.alloc(MOST_BYTES), new PayloadCopier());
   fc.assert(
     fc.property(sizes, ({ encodedLength, blockSize, order, offset }) => {
       const chunk = Buffer.from(Array.from({ length: encodedLength }, (_, at) => (at * 31) & 255));
@@ -53,7 +53,7 @@ test('property: blocks in any order, some twice, make the chunk whole when the l
 });
 
 test('missing blocks come as runs, and no more of them than were asked for', () => {
-  const collector = new Collector(0, Buffer.alloc(MOST_BYTES));
+  const collector = new Collector(0, Buffer.alloc(MOST_BYTES), new PayloadCopier());
   collector.begin(1, 0, 1000, 100);
   for (const block of [0, 3, 4, 8]) collector.add(block, Buffer.alloc(100), 0, 100);
   const runs = [

@@ -1,5 +1,4 @@
 /** Drives a server's machine as a real driver would, with a small image in memory and a clock by hand. */
-
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
 import { blockOf, chunkOf, kindByteOf, spaceOfKind } from '../../src/protocol/block.js';

@@ -3,7 +3,6 @@
  * to a call and coalesced by the kernel where it can; or through Node, one event a datagram.
  * What comes is the same: packets back to back in a buffer.
  */
-
 import { loadNative, type Native } from '../native.js';
 import { BatchReader } from './batch-reader.js';
 import { isIPv6Address } from './family.js';

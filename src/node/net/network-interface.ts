@@ -56,14 +56,6 @@ export function chooseInterface(wanted: string | undefined, group: string): Chos
   );
 }
 
-/** Whether an address, perhaps with a scope, is one of this machine's. */
-export function isOwnAddress(address: string): boolean {
-  const [bare] = address.split('%');
-  return Object.values(networkInterfaces()).some((addresses) =>
-    addresses?.some((entry) => entry.address === bare),
-  );
-}
-
 /** Interface of the default route, which multicast without a route of its own takes. */
 function defaultRouteInterface(): string | undefined {
   try {

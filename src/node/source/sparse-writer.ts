@@ -1,16 +1,13 @@
 /** Writes a file from front to back, leaving holes where there is nothing but zeros. */
 import { ftruncate, write } from 'node:fs';
 import { promisify } from 'node:util';
+import { isZero } from '../workers/zeros.js';
 
 const writeAt = promisify(write);
 const truncate = promisify(ftruncate);
 
 /** As small as file systems' blocks get large, as large as keeps the writes few. */
 const GRAIN_BYTES = 65_536;
-const ZEROS = Buffer.alloc(GRAIN_BYTES);
-
-const isZero = (bytes: Buffer): boolean =>
-  ZEROS.compare(bytes, 0, bytes.length, 0, bytes.length) === 0;
 
 export class SparseWriter {
   readonly #fd: number;
