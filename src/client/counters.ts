@@ -33,7 +33,11 @@ export class StreamCounters {
     this.packetsReceived++;
     this.wireBytes += length;
     const ahead = positionsBetween(this.position, position);
-    if (ahead < 0) return;
+    if (ahead < 0) {
+      // Overtaken on its way, as happens where a sender moves from one processor to another: not lost after all.
+      if (this.packetsLost > 0) this.packetsLost--;
+      return;
+    }
     if (!this.#isNew) this.packetsLost += ahead;
     this.#isNew = false;
     this.position = advancePosition(position, 1);

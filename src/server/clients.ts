@@ -140,8 +140,9 @@ export class Client {
 
   #average(report: Report, elapsedMs: number): void {
     const received = (report.packetsReceived - this.#packetsReceived) | 0;
+    // Below 0 when packets that were missed came after all.
     const lost = (report.packetsLost - this.#packetsLost) | 0;
-    if (received < 0 || lost < 0) return;
+    if (received < 0 || received + lost < 0) return;
     const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
     this.deliveredPerMs += weight * (received / elapsedMs - this.deliveredPerMs);
     const faded = this.bestDeliveredPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
@@ -150,7 +151,8 @@ export class Client {
     this.evidencePackets += received + lost;
     const packets = Math.max(LEAST_LOSS_PACKETS, this.deliveredPerMs * AVERAGE_MS);
     const lossWeight = 1 - Math.exp(-(received + lost) / packets);
-    this.lossRatio += lossWeight * (lost / (received + lost) - this.lossRatio);
+    const lossRatio = this.lossRatio + lossWeight * (lost / (received + lost) - this.lossRatio);
+    this.lossRatio = Math.max(0, lossRatio);
   }
 
   /** Packets sent that the client has not yet seen. */

@@ -57,6 +57,23 @@ test('delivery and loss are averaged over what reports tell', () => {
   assert(Math.abs(client.deliveredPerMs - 7.5) < 0.1, `delivered ${client.deliveredPerMs}`);
 });
 
+test('packets that overtake each other are no loss, once all have come', () => {
+  const client = clientOf(1n);
+  let most = 0;
+  for (let tick = 0; tick <= 100; tick++) {
+    // Every second report finds 50 packets that the next one has got after all.
+    const late = tick % 2 === 0 ? 0 : 50;
+    const counts = { packetsReceived: tick * 100 - late, packetsLost: late };
+    const position = tick * 100;
+    client.report(reportOf({ position, ...counts, clockUs: tick * 10_000 }), position, tick * 10);
+    most = Math.max(most, client.lossRatio);
+    assert(client.lossRatio >= 0);
+  }
+  assert(most > 0.01, 'it was seen meanwhile');
+  assert(client.lossRatio < 0.02, `loss ${client.lossRatio}`);
+  assert(Math.abs(client.deliveredPerMs - 10) < 1, `delivered ${client.deliveredPerMs}`);
+});
+
 test('property: reports that come late or twice change nothing', () => {
   const order = fc.array(fc.nat({ max: 29 }), { minLength: 1, maxLength: 60 });
   fc.assert(
