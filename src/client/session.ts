@@ -179,17 +179,27 @@ export class ClientSession {
   /**
    * Takes the packets in `bytes[start, end)`, one after the other, from the group socket.
    * @param isFromServer whether they came from `serverAddress`
+   * @returns whether there were blocks of the session among them
    */
-  handleGroup(bytes: Buffer, start: number, end: number, isFromServer: boolean, now: number): void {
+  handleGroup(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isFromServer: boolean,
+    now: number,
+  ): boolean {
+    let isStream = false;
     for (let offset = start; offset < end; ) {
       const length = packetLength(bytes, offset, end);
       if (length === 0) {
         this.#packetsBad++;
-        return;
+        break;
       }
       const isBlock = this.#handleGroupPacket(bytes, offset, length, isFromServer, now);
+      if (isBlock) isStream = true;
       offset = isBlock ? this.#receiver!.takeRun(bytes, offset, length, end) : offset + length;
     }
+    return isStream;
   }
 
   /** @returns whether it was a block packet that was taken: those that continue it may follow */

@@ -23,7 +23,6 @@ import type { ClientOptions } from './options.js';
 import { ClientDisk } from './target/client-disk.js';
 import { planUnlocked, type TargetOptions } from './target/target.js';
 import type { TargetPlan } from './target/target-plan.js';
-import { startWorkers } from './workers/chunk-pool.js';
 
 const debug = debugLog('multiclient:run');
 
@@ -64,12 +63,11 @@ class Client {
   readonly #observe: (event: ClientEvent) => void;
   readonly #chosen: ChosenInterface;
   readonly #session: ClientSession;
+  readonly #digestOf: Digest;
   readonly #startedMs = now();
   readonly #stash = new PacketStash();
   #socket: dgram.Socket | null = null;
   #group: GroupReceiver | null = null;
-  /** They start while a server is looked for. */
-  readonly #workers = startWorkers();
   #disk: ClientDisk | null = null;
   #isOpening = false;
   #isFinishing = false;
@@ -89,6 +87,7 @@ class Client {
     this.#options = options;
     this.#observe = observe;
     this.#chosen = chosen;
+    this.#digestOf = digestOf;
     this.#session = new ClientSession(
       {
         client: randomBytes(8).readBigUInt64BE(),
@@ -143,14 +142,18 @@ class Client {
     });
   }
 
-  #takeGroup(bytes: Buffer, start: number, end: number, address: string): void {
-    if (this.#isEnded) return;
+  /** @returns whether there were blocks of the stream among them */
+  #takeGroup(bytes: Buffer, start: number, end: number, address: string): boolean {
+    if (this.#isEnded) return false;
     const isFromServer = isSameAddress(address, this.#session.serverAddress);
-    if (this.#stash.isEmpty && !this.#session.isExhausted) {
-      this.#session.handleGroup(bytes, start, end, isFromServer, now());
-    } else {
+    if (!this.#stash.isEmpty || this.#session.isExhausted) {
       this.#stash.keep(bytes, start, end, isFromServer);
+      return isFromServer;
     }
+    const isStream = this.#session.handleGroup(bytes, start, end, isFromServer, now());
+    // While a chunk that is just whole is still in the processor's cache.
+    if (this.#disk?.storesAtOnce) this.#submitOrders();
+    return isStream;
   }
 
   /** Memory came free: take what had to wait. */
@@ -257,7 +260,7 @@ class Client {
       this.#endDryRun(options).catch((error) => this.#fail(error));
       return;
     }
-    ClientDisk.open(options, chunkSize, this.#workers, discard, (failure) => this.#fail(failure))
+    ClientDisk.open(options, chunkSize, this.#digestOf, discard, (failure) => this.#fail(failure))
       .then(async (disk) => {
         // The run may have ended while the target was opened.
         if (this.#isEnded) {
@@ -373,7 +376,6 @@ class Client {
     this.#group?.close();
     socket?.close();
     await this.#disk?.close();
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 }
 

@@ -31,6 +31,7 @@ import { prepareImage } from './source/prepare-image.js';
 import type { Source } from './source/source.js';
 import { SourceWatch } from './source/source-watch.js';
 import { UnreadablePlaces } from './source/unreadable-places.js';
+import { ChunkMemory } from './workers/chunk-memory.js';
 import { ChunkPool } from './workers/chunk-pool.js';
 import { ChunkReader } from './workers/chunk-reader.js';
 import { Compression } from './workers/compression.js';
@@ -79,6 +80,7 @@ class Server {
   readonly #chosen: ChosenInterface;
   readonly #blockSize: number;
   readonly #map: BlockMapBuilder;
+  readonly #memory: ChunkMemory;
   readonly #pool: ChunkPool;
   readonly #socket: dgram.Socket;
   readonly #preparation: Preparation;
@@ -128,10 +130,11 @@ class Server {
       if (isNew) this.#observe({ type: 'notice', text });
       this.#queuePump();
     });
-    this.#pool = new ChunkPool(
+    this.#memory = new ChunkMemory(
       Math.max(LEAST_SLOTS, Math.floor(CHUNK_MEMORY_BYTES / geometry.chunkSizeBytes)),
       geometry.chunkSizeBytes,
     );
+    this.#pool = new ChunkPool(this.#memory);
     this.#socket = dgram.createSocket({ type: isIPv6Address(options.group) ? 'udp6' : 'udp4' });
     this.#preparation = new Preparation(this.#map, this.#pool, source.fd, extentsOf(source.fd), {
       onComplete: () => this.#mapComplete(),
@@ -156,7 +159,13 @@ class Server {
       chunkCount,
       linkBytesPerMs(chosen.label),
     );
-    this.#reader = new ChunkReader(this.#map, this.#pool, this.#source.fd, this.#compression);
+    this.#reader = new ChunkReader(
+      this.#map,
+      this.#pool,
+      this.#memory,
+      this.#source.fd,
+      this.#compression,
+    );
     await bindServerSocket(this.#socket, this.#options, chosen);
     this.#sender = await openGroupSender(
       { group, port, chosen, ttl, offload },
@@ -170,7 +179,7 @@ class Server {
       serverPort,
       blockSize: this.#blockSize,
       map: this.#map,
-      slots: this.#pool.slots,
+      slots: this.#memory.slots,
       mostTrainBytes: this.#sender.mostTrainBytes,
       gathers: this.#sender.gathers,
       ceilingBytesPerMs: (this.#options.rateBitsPerSecond ?? Number.POSITIVE_INFINITY) / 8000,
@@ -197,7 +206,9 @@ class Server {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
       this.#socket.on('message', (bytes, { address, port }) => {
-        if (this.#ownAddresses.has(address)) this.#sender.loopBack();
+        // From the server's port it is the server's own question to other servers, which comes back to it.
+        const isOwnMachine = port !== this.#options.serverPort && this.#ownAddresses.has(address);
+        if (isOwnMachine) this.#sender.loopBack();
         this.#session.handleDatagram(bytes, { address, port }, now());
         this.#queuePump();
       });

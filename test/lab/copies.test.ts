@@ -46,6 +46,24 @@ for (const path of [[], ['--no-offload'], ['-g', 'ff15::7:2']]) {
   );
 }
 
+for (const path of [[], ['--no-offload']]) {
+  labTest(
+    `nothing comes back to a server's machine that has no clients ${path.join(' ')}`,
+    2,
+    async (lab) => {
+      const image = lab.scratch.randomFile('disk.img', 4 * mebibyte);
+      await copyToAll(lab, image, path);
+      const looking = lab.world.host(1).start('cat', ['/proc/net/netstat']);
+      await looking.waitStatus(0);
+      const [names, values] = looking.lines
+        .filter((line) => line.startsWith('IpExt:'))
+        .map((line) => line.split(' '));
+      const bytesHeard = Number(values![names!.indexOf('InMcastOctets')]);
+      assert(bytesHeard < mebibyte, `${bytesHeard} bytes came back`);
+    },
+  );
+}
+
 labTest('an IPv6 group, found by multicast and by address', 3, async (lab) => {
   const image = lab.scratch.randomFile('disk.img', 4 * mebibyte + 1);
   const group = ['-g', 'ff15::7:1'];

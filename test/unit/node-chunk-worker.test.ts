@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ChunkJob, ChunkResult } from '../../src/node/workers/chunk-jobs.js';
+import { ChunkMemory } from '../../src/node/workers/chunk-memory.js';
 import { ChunkPool } from '../../src/node/workers/chunk-pool.js';
 import { digestOf } from '../digest.js';
 
 const CHUNK_BYTES = 65_536;
 
 interface Bench {
-  pool: ChunkPool;
+  memory: ChunkMemory;
   run(job: ChunkJob): Promise<ChunkResult>;
   sourceFd: number;
   targetFd: number;
@@ -24,7 +25,8 @@ function bench(t: TestContext, content: Buffer): Bench {
   writeFileSync(source, content);
   const sourceFd = openSync(source, 'r');
   const targetFd = openSync(target, 'w+');
-  const pool = new ChunkPool(2, CHUNK_BYTES);
+  const memory = new ChunkMemory(2, CHUNK_BYTES);
+  const pool = new ChunkPool(memory);
   t.after(async () => {
     await pool.close();
     closeSync(sourceFd);
@@ -32,7 +34,7 @@ function bench(t: TestContext, content: Buffer): Bench {
     rmSync(folder, { recursive: true });
   });
   return {
-    pool,
+    memory,
     sourceFd,
     targetFd,
     run: (job) => new Promise((resolve) => pool.submit(job, resolve)),
@@ -42,13 +44,13 @@ function bench(t: TestContext, content: Buffer): Bench {
 
 const text = Buffer.from('a line of text that comes again\n'.repeat(2048)).subarray(0, CHUNK_BYTES);
 
-function readJob({ pool, sourceFd }: Bench, level: number): ChunkJob {
+function readJob({ memory, sourceFd }: Bench, level: number): ChunkJob {
   return {
     op: 'read',
     fd: sourceFd,
     offsetBytes: 0,
     lengthBytes: CHUNK_BYTES,
-    memoryOffset: pool.memoryOffsetOf(0),
+    memoryOffset: memory.offsetOf(0),
     wantsDigest: true,
     level,
     isRepeat: false,
@@ -56,7 +58,7 @@ function readJob({ pool, sourceFd }: Bench, level: number): ChunkJob {
 }
 
 function storeJob(
-  { pool, targetFd }: Bench,
+  { memory, targetFd }: Bench,
   change: Partial<ChunkJob & { op: 'store' }>,
 ): ChunkJob {
   return {
@@ -64,7 +66,7 @@ function storeJob(
     fd: targetFd,
     offsetBytes: 0,
     lengthBytes: CHUNK_BYTES,
-    memoryOffset: pool.memoryOffsetOf(0),
+    memoryOffset: memory.offsetOf(0),
     encodedLength: CHUNK_BYTES,
     encoding: 1,
     expected: null,
@@ -93,7 +95,7 @@ test('what does not unpack to the chunk is refused, and nothing is written', asy
   const read = await tools.run(readJob(tools, 3));
   assert.ok(read.kind === 'data');
   const { encodedLength } = read;
-  const [slot] = tools.pool.slots;
+  const [slot] = tools.memory.slots;
   const frame = Buffer.from(slot!.subarray(0, encodedLength));
   const refuses = async (change: Partial<ChunkJob & { op: 'store' }>) => {
     const result = await tools.run(storeJob(tools, { encodedLength, ...change }));

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import dgram from 'node:dgram';
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Native } from '../../src/node/native.js';
 import { type GroupReceiver, openGroupReceiver } from '../../src/node/net/group-receiver.js';
 import { openGroupSender } from '../../src/node/net/group-sender.js';
 import { chooseInterface } from '../../src/node/net/network-interface.js';
+import { PlainSender } from '../../src/node/net/plain-sender.js';
 import { copyTrain, TrainSender, WAITS } from '../../src/node/net/train-sender.js';
 import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
 import { Train } from '../../src/server/train.js';
@@ -29,6 +34,7 @@ async function listen(port: number, offload: boolean): Promise<Ear> {
     onPackets(bytes, start, end, address) {
       parts.push(Buffer.from(bytes.subarray(start, end)));
       addresses.add(address);
+      return true;
     },
     onBatch: () => wake(),
     canTake: () => true,
@@ -139,6 +145,85 @@ for (const offload of [true, false]) {
     ear.receiver.close();
   });
 }
+
+/** Sends datagrams of one byte value to the group. */
+async function openVoice(port: number) {
+  const socket = dgram.createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  socket.setMulticastInterface('127.0.0.1');
+  return {
+    say: (value: number, count: number) => {
+      const sent = Array.from({ length: count }, () => Buffer.alloc(PACKET_BYTES, value));
+      return Promise.all(
+        sent.map((bytes) => new Promise((resolve) => socket.send(bytes, port, GROUP, resolve))),
+      );
+    },
+    close: () => socket.close(),
+  };
+}
+
+test("through Node alone, only the stream's sender is heard, until the stream ends", {
+  timeout: 20_000,
+}, async () => {
+  const port = 27_105;
+  const ear = await listen(port, false);
+  const [server, stranger] = [await openVoice(port), await openVoice(port)];
+  const expected: number[] = [];
+  for (let round = 0; round < 30; round++) {
+    await server.say(1, 10);
+    expected.push(...new Array<number>(10 * PACKET_BYTES).fill(1));
+    await ear.heard(expected.length);
+    // From here on it is long clear who streams.
+    if (round >= 15) await stranger.say(2, 1);
+  }
+  assert.deepEqual([...(await ear.heard(0))], expected);
+  const before = expected.length;
+  for (let isHeard = false; !isHeard; ) {
+    await stranger.say(2, 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    isHeard = (await ear.heard(0)).length > before;
+  }
+  assert.equal((await ear.heard(0))[before], 2);
+  server.close();
+  stranger.close();
+  ear.receiver.close();
+});
+
+test('without room in the kernel, the rest of a train is left to Node', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'plain-sender-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  // A pipe takes what is written as a socket does, and is full at some point.
+  const fd = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+  const left: Buffer[] = [];
+  let ended = (_error: Error | null): void => {};
+  const socket = {
+    send(bytes: Buffer, at: number, length: number, done?: (error: Error | null) => void) {
+      left.push(Buffer.from(bytes.subarray(at, at + length)));
+      if (done !== undefined) ended = done;
+    },
+  };
+  const sender = new PlainSender(socket as unknown as dgram.Socket, fd);
+  const train = Buffer.from(Array.from({ length: 10_000 }, (_, at) => at % 251));
+  let sends = 0;
+  let done = 0;
+  while (!sender.isBusy) {
+    sends++;
+    sender.send(train, train.length, 4096, (error) => {
+      assert.equal(error, null);
+      done++;
+    });
+  }
+  assert.equal(done, sends - 1);
+  const taken = Buffer.alloc(sends * train.length);
+  const takenBytes = readSync(fd, taken);
+  const whole = Buffer.concat([taken.subarray(0, takenBytes), ...left]);
+  assert.deepEqual(whole, Buffer.concat(new Array(sends).fill(train)));
+  ended(null);
+  assert.deepEqual([sender.isBusy, done], [false, sends]);
+  closeSync(fd);
+});
 
 test('a train that finds the queue full waits, in the order of sends, and says when it is out', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });

@@ -5,8 +5,10 @@
 import type dgram from 'node:dgram';
 import type { Payloads } from '../../server/train.js';
 import { loadNative, type Native } from '../native.js';
+import { descriptorOf } from './descriptors.js';
 import { isIPv6Address } from './family.js';
 import type { ChosenInterface } from './network-interface.js';
+import { PlainSender } from './plain-sender.js';
 import { sendByAgain } from './renewal.js';
 import {
   createUdpSocket,
@@ -73,7 +75,7 @@ export async function openGroupSender(
   let canSegment = false;
   let fd = -1;
   if (native === null) {
-    await bindSocket(socket, anyAddress, 0);
+    fd = await descriptorOf(() => bindSocket(socket, anyAddress, 0));
   } else {
     fd = openNativeSocket(native, socketAddress(anyAddress, 0));
     setNativeSendBuffer(native, fd, SEND_BUFFER_BYTES);
@@ -103,7 +105,7 @@ export async function openGroupSender(
   socket.on('error', () => {});
   return native !== null && canSegment
     ? trainSender(native, fd, socket, packetBytes)
-    : plainSender(socket);
+    : plainSender(socket, fd);
 }
 
 function trainSender(
@@ -134,26 +136,18 @@ function trainSender(
   };
 }
 
-function plainSender(socket: dgram.Socket): GroupSender {
+function plainSender(socket: dgram.Socket, fd: number): GroupSender {
+  const sender = new PlainSender(socket, fd);
   return {
     transport: 'plain datagrams',
     mostTrainBytes: PLAIN_TRAIN_BYTES,
     gathers: false,
-    isBusy: false,
-    send: (outgoing, done) => sendSingly(socket, outgoing, done),
+    get isBusy() {
+      return sender.isBusy;
+    },
+    send: ({ bytes, length, packetBytes }, done) => sender.send(bytes, length, packetBytes, done),
     loopBack: () => socket.setMulticastLoopback(true),
     renew: (now) => sendByAgain(socket, now),
     close: () => socket.close(),
   };
-}
-
-/** Datagrams leave in their order: the last one's end is the end of all. */
-function sendSingly(
-  socket: dgram.Socket,
-  { bytes, length, packetBytes }: Outgoing,
-  done: (error: Error | null) => void,
-): void {
-  const last = Math.max(0, Math.ceil(length / packetBytes) - 1) * packetBytes;
-  for (let at = 0; at < last; at += packetBytes) socket.send(bytes, at, packetBytes);
-  socket.send(bytes, last, length - last, done);
 }

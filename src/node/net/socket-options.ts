@@ -21,6 +21,7 @@ const IPPROTO_IPV6 = 41;
 const IPV6_JOIN_GROUP = 20;
 const AF_INET = 2;
 const AF_INET6 = 10;
+const WANTED_RECEIVE_BUFFER_BYTES = 64 * 1024 * 1024;
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 
 /** A socket of Node's, which never looks addresses up: all of ours are numbers. */
@@ -113,9 +114,9 @@ function ipv6Bytes(address: string): Buffer {
 }
 
 /** Asks for a receive buffer as large as the system allows. @returns bytes granted */
-export function tryGrowReceiveBuffer(socket: dgram.Socket, wantedBytes: number): number {
+export function tryGrowReceiveBuffer(socket: dgram.Socket): number {
   try {
-    socket.setRecvBufferSize(wantedBytes);
+    socket.setRecvBufferSize(WANTED_RECEIVE_BUFFER_BYTES);
     return socket.getRecvBufferSize();
   } catch {
     return 0;
@@ -130,9 +131,9 @@ export function setNativeSendBuffer(native: Native, fd: number, wantedBytes: num
 }
 
 /** As `tryGrowReceiveBuffer`; the superuser may go beyond the system's limit. */
-export function growNativeReceiveBuffer(native: Native, fd: number, wantedBytes: number): number {
-  if (!native.setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, wantedBytes)) {
-    native.setOption(fd, SOL_SOCKET, SO_RCVBUF, wantedBytes);
+export function growNativeReceiveBuffer(native: Native, fd: number): number {
+  if (!native.setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, WANTED_RECEIVE_BUFFER_BYTES)) {
+    native.setOption(fd, SOL_SOCKET, SO_RCVBUF, WANTED_RECEIVE_BUFFER_BYTES);
   }
   return native.getOption(fd, SOL_SOCKET, SO_RCVBUF) ?? 0;
 }

@@ -1,9 +1,10 @@
 /** The target and the workers that write it, look at it, and read it back. */
-import type { Worker } from 'node:worker_threads';
 import type { CheckOrder, CheckOutcome, StoreOrder, StoreOutcome } from '../../client/receiver.js';
 import type { Failure } from '../../failure.js';
+import type { Digest } from '../../image/block-map.js';
+import { ChunkExecutor } from '../workers/chunk-executor.js';
 import type { ChunkResult } from '../workers/chunk-jobs.js';
-import { ChunkPool } from '../workers/chunk-pool.js';
+import { ChunkMemory } from '../workers/chunk-memory.js';
 import { TargetFile, type TargetOptions, targetFailure } from './target.js';
 
 const CHUNK_MEMORY_BYTES = 32 * 1024 * 1024;
@@ -18,7 +19,8 @@ export class ClientDisk {
 
   private constructor(
     readonly target: TargetFile,
-    private readonly pool: ChunkPool,
+    private readonly memory: ChunkMemory,
+    private readonly executor: ChunkExecutor,
     private readonly mayDiscard: boolean,
     private readonly onFailure: (failure: Failure) => void,
   ) {
@@ -29,20 +31,26 @@ export class ClientDisk {
   static async open(
     options: TargetOptions,
     chunkSizeBytes: number,
-    workers: readonly Worker[],
+    digestOf: Digest,
     discard: boolean,
     onFailure: (failure: Failure) => void,
   ): Promise<ClientDisk> {
     const slotCount = Math.max(LEAST_SLOTS, Math.ceil(CHUNK_MEMORY_BYTES / chunkSizeBytes));
     const target = await TargetFile.open(options);
-    const pool = new ChunkPool(slotCount, chunkSizeBytes, workers);
+    const memory = new ChunkMemory(slotCount, chunkSizeBytes);
+    const executor = new ChunkExecutor(memory, digestOf);
     // A file keeps its holes unless it is to be allocated; a device has to be asked for.
     const mayDiscard = target.plan.kind === 'file' ? options.sparse : discard;
-    return new ClientDisk(target, pool, mayDiscard, onFailure);
+    return new ClientDisk(target, memory, executor, mayDiscard, onFailure);
   }
 
   get slots(): readonly Buffer[] {
-    return this.pool.slots;
+    return this.memory.slots;
+  }
+
+  /** Orders to store are carried out at once, see `ChunkExecutor`. */
+  get storesAtOnce(): boolean {
+    return this.executor.isHere;
   }
 
   store(order: StoreOrder, done: (outcome: StoreOutcome) => void): void {
@@ -56,12 +64,12 @@ export class ClientDisk {
             fd,
             offsetBytes,
             lengthBytes,
-            memoryOffset: this.pool.memoryOffsetOf(order.slot),
+            memoryOffset: this.memory.offsetOf(order.slot),
             encodedLength: order.encodedLength,
             encoding: order.encoding,
             expected: order.expected,
           } as const);
-    this.pool.submit(job, (result) => {
+    this.executor.submit(job, (result) => {
       if (result.kind === 'failed') this.#fail(result, 'write');
       else if (result.kind === 'stored' || result.kind === 'refused') done(result);
       else throw new Error(`a store came to ${result.kind}`);
@@ -74,7 +82,7 @@ export class ClientDisk {
     const isDirect = order.isDirect && this.#isReadDirect;
     const wantsDigest = count === 1;
     const job = { op: 'check', fd, offsetBytes, lengthBytes, isDirect, wantsDigest } as const;
-    this.pool.submitPatient(job, (result) => {
+    this.executor.submitPatient(job, (result) => {
       if (result.kind === 'found') done(result);
       else if (result.kind !== 'failed') throw new Error(`a check came to ${result.kind}`);
       else if (UNREADABLE_CODES.has(result.code)) done({ kind: 'unreadable' });
@@ -96,7 +104,7 @@ export class ClientDisk {
   }
 
   async close(): Promise<void> {
-    await this.pool.close();
+    await this.executor.close();
     await this.target.close();
   }
 }

@@ -1,9 +1,8 @@
 /** A few chunk workers and their queues: urgent jobs first, then those that can wait. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { loadNative } from '../native.js';
 import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
-import { bytesToPage, PAGE_BYTES } from './page-memory.js';
+import type { ChunkMemory } from './chunk-memory.js';
 
 /** Jobs that pass in one message: waking a thread costs more than handing over a job. */
 const JOBS_PER_MESSAGE = 8;
@@ -29,10 +28,6 @@ export function startWorkers(most = availableParallelism() - 1): Worker[] {
 }
 
 export class ChunkPool {
-  /** Slots of shared memory, one chunk each. */
-  readonly slots: readonly Buffer[];
-  readonly #slotBytes: number;
-  readonly #firstSlotOffset: number;
   readonly #workers: { worker: Worker; load: number }[] = [];
   readonly #urgent: Waiting[] = [];
   readonly #patient: Waiting[] = [];
@@ -41,18 +36,13 @@ export class ChunkPool {
   #isDispatchQueued = false;
   #isClosed = false;
 
-  /** @param workers started for this pool; it ends them */
-  constructor(slotCount: number, slotBytes: number, workers: readonly Worker[] = startWorkers()) {
-    const lengthBytes = (slotCount + workers.length) * slotBytes;
-    const memory = new SharedArrayBuffer(lengthBytes + PAGE_BYTES);
-    const bytes = loadNative()?.unshared(memory) ?? Buffer.from(memory);
-    this.#slotBytes = slotBytes;
-    this.#firstSlotOffset = bytesToPage(bytes);
-    this.slots = Array.from({ length: slotCount }, (_, slot) =>
-      bytes.subarray(this.memoryOffsetOf(slot), this.memoryOffsetOf(slot + 1)),
-    );
+  /**
+   * @param memory that jobs speak of
+   * @param workers started for this pool; it ends them
+   */
+  constructor(memory: ChunkMemory, workers: readonly Worker[] = startWorkers()) {
     for (const [i, worker] of workers.entries()) {
-      worker.postMessage({ memory, ownOffset: this.memoryOffsetOf(slotCount + i) });
+      worker.postMessage({ memory: memory.shared });
       worker.on('message', (message) => this.#finished(i, message));
       worker.on('error', (error) => {
         if (!this.#isClosed) throw error;
@@ -63,10 +53,6 @@ export class ChunkPool {
 
   get workerCount(): number {
     return this.#workers.length;
-  }
-
-  memoryOffsetOf(slot: number): number {
-    return this.#firstSlotOffset + slot * this.#slotBytes;
   }
 
   /** @param done called with the result; never after `close` */

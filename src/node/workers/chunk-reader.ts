@@ -4,6 +4,7 @@ import type { BlockMapBuilder } from '../../image/block-map.js';
 import type { ReadOrder } from '../../server/orders.js';
 import { now } from '../clock.js';
 import type { ChunkResult } from './chunk-jobs.js';
+import type { ChunkMemory } from './chunk-memory.js';
 import type { ChunkPool } from './chunk-pool.js';
 import type { Compression } from './compression.js';
 
@@ -13,15 +14,23 @@ const MANY_UNDERWAY = 8;
 export class ChunkReader {
   readonly #map: BlockMapBuilder;
   readonly #pool: ChunkPool;
+  readonly #memory: ChunkMemory;
   readonly #fd: number;
   readonly #compression: Compression;
   /** What is read again is held against the map: somebody may have refused it. */
   readonly #readBefore: Bitmap;
   #underway = 0;
 
-  constructor(map: BlockMapBuilder, pool: ChunkPool, fd: number, compression: Compression) {
+  constructor(
+    map: BlockMapBuilder,
+    pool: ChunkPool,
+    memory: ChunkMemory,
+    fd: number,
+    compression: Compression,
+  ) {
     this.#map = map;
     this.#pool = pool;
+    this.#memory = memory;
     this.#fd = fd;
     this.#compression = compression;
     this.#readBefore = new Bitmap(map.geometry.chunkCount);
@@ -39,7 +48,7 @@ export class ChunkReader {
         fd: this.#fd,
         offsetBytes: geometry.chunkOffset(chunk),
         lengthBytes,
-        memoryOffset: this.#pool.memoryOffsetOf(slot),
+        memoryOffset: this.#memory.offsetOf(slot),
         wantsDigest: !isFirst || !this.#map.isKnown(chunk),
         ...choice,
       },
