@@ -18,7 +18,7 @@ type Done = (result: ChunkResult) => void;
 export class ChunkExecutor {
   readonly #memory: ChunkMemory;
   readonly #runner: ChunkRunner;
-  readonly #workload = new Workload(now(), cpuMs());
+  readonly #workload = new Workload(now(), cpuMs);
   /** Until what they need is loaded. */
   #waiting: { job: ChunkJob; done: Done }[] | null = null;
   #pool: ChunkPool | null = null;
@@ -54,7 +54,7 @@ export class ChunkExecutor {
     const beginMs = now();
     const result = this.#runner.run(job);
     const endMs = now();
-    const burden = this.#workload.note(endMs - beginMs, endMs, cpuMs());
+    const burden = this.#workload.note(endMs - beginMs, endMs);
     if (burden !== null) this.#workers(burden);
     done(result);
   }

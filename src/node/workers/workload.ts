@@ -14,42 +14,44 @@ const MOST_WAIT_FACTOR = 4;
 const JOBS_WINDOW_MS = 50;
 
 export class Workload {
+  readonly #cpuMs: () => number;
   #windowMs: number;
   #windowCpuMs: number;
   #jobsMs = 0;
   #jobsCpuMs: number;
 
-  /** Times on the caller's clock; `cpuMs` is the processor time that the process has had. */
-  constructor(nowMs: number, cpuMs: number) {
+  /** @param cpuMs processor time that the process has had: it is asked for seldom, as asking takes time */
+  constructor(nowMs: number, cpuMs: () => number) {
+    this.#cpuMs = cpuMs;
     this.#windowMs = nowMs;
-    this.#windowCpuMs = cpuMs;
-    this.#jobsCpuMs = cpuMs;
+    this.#windowCpuMs = cpuMs();
+    this.#jobsCpuMs = this.#windowCpuMs;
   }
 
   /**
    * Notes a job of `tookMs` that ends now.
    * @returns what there is too much of, or null
    */
-  note(tookMs: number, nowMs: number, cpuMs: number): Burden | null {
-    return this.#noteWait(tookMs, cpuMs) ?? this.#noteShare(nowMs, cpuMs);
+  note(tookMs: number, nowMs: number): Burden | null {
+    this.#jobsMs += tookMs;
+    if (this.#jobsMs >= JOBS_WINDOW_MS && this.#isWaiting()) return 'disk';
+    return nowMs - this.#windowMs >= SHARE_WINDOW_MS && this.#isBusy(nowMs) ? 'processor' : null;
   }
 
-  #noteWait(tookMs: number, cpuMs: number): Burden | null {
-    this.#jobsMs += tookMs;
-    if (this.#jobsMs < JOBS_WINDOW_MS) return null;
+  #isWaiting(): boolean {
+    const cpuMs = this.#cpuMs();
     const isWaiting = this.#jobsMs > MOST_WAIT_FACTOR * (cpuMs - this.#jobsCpuMs);
     this.#jobsMs = 0;
     this.#jobsCpuMs = cpuMs;
-    return isWaiting ? 'disk' : null;
+    return isWaiting;
   }
 
   /** A process that gets nearly a whole core has others to use; one that does not has none. */
-  #noteShare(nowMs: number, cpuMs: number): Burden | null {
-    const elapsedMs = nowMs - this.#windowMs;
-    if (elapsedMs < SHARE_WINDOW_MS) return null;
-    const isBusy = cpuMs - this.#windowCpuMs > MOST_CORE_SHARE * elapsedMs;
+  #isBusy(nowMs: number): boolean {
+    const cpuMs = this.#cpuMs();
+    const isBusy = cpuMs - this.#windowCpuMs > MOST_CORE_SHARE * (nowMs - this.#windowMs);
     this.#windowMs = nowMs;
     this.#windowCpuMs = cpuMs;
-    return isBusy ? 'processor' : null;
+    return isBusy;
   }
 }
