@@ -31,6 +31,9 @@ import type { Survey } from './survey.js';
 export type { CheckOrder, CheckOutcome } from './checking.js';
 export type { StoreOrder, StoreOutcome } from './storing.js';
 
+/** A receive buffer that holds what a quick network brings in some tens of milliseconds. */
+const ROOMY_BUFFER_BYTES = 8 * 1024 * 1024;
+
 export interface ReceiverConfig {
   client: bigint;
   description: ImageDescription;
@@ -81,7 +84,11 @@ export class Receiver {
     this.#intake = parts.intake;
     this.#judging = new Judging(parts);
     this.#lacks = new SourceLacks(parts.copy, this.#isCheckOnly);
-    this.#reporting = new Reporting(config.client, now);
+    this.#reporting = new Reporting(
+      config.client,
+      now,
+      target.receiveBufferBytes >= ROOMY_BUFFER_BYTES,
+    );
     this.#context = {
       session: description.session,
       client: config.client,

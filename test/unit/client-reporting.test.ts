@@ -39,14 +39,14 @@ function runReports(
 }
 
 test('the first report goes at once, and others often until the server says how often', () => {
-  const reporting = new Reporting(CLIENT, 1000);
+  const reporting = new Reporting(CLIENT, 1000, true);
   assert.equal(reporting.dueMs, 1000);
   const times = runReports(reporting, 1000, 1100, (now) => now);
   assert(times.length >= 5 && times.length <= 20, `${times.length} reports in 100 ms`);
 });
 
 test('a client reports as often as the server grants; one named in the status much more often', () => {
-  const reporting = new Reporting(CLIENT, 0);
+  const reporting = new Reporting(CLIENT, 0, true);
   reporting.follow(statusOf({ reportIntervalMs: 200 }), 0, 0.5);
   const usual = runReports(reporting, 0, 4000, (now) => now).length;
   assert(usual >= 18 && usual <= 21, `${usual} reports in 4 s`);
@@ -59,7 +59,7 @@ test('property: clients that get a new interval spread their reports over it', (
   const randoms = fc.integer({ min: 0, max: 999 }).map((thousandths) => thousandths / 1000);
   fc.assert(
     fc.property(randoms, fc.integer({ min: 20, max: 5000 }), (random, reportIntervalMs) => {
-      const reporting = new Reporting(CLIENT, 0);
+      const reporting = new Reporting(CLIENT, 0, true);
       reporting.reported(0, 1);
       reporting.follow(statusOf({ reportIntervalMs }), 10, random);
       assert.equal(reporting.dueMs, 10 + random * reportIntervalMs);
@@ -68,7 +68,7 @@ test('property: clients that get a new interval spread their reports over it', (
 });
 
 test('a status that changes nothing does not put a report off', () => {
-  const reporting = new Reporting(CLIENT, 0);
+  const reporting = new Reporting(CLIENT, 0, true);
   reporting.follow(statusOf({}), 0, 0);
   reporting.reported(0, 1);
   const dueMs = reporting.dueMs;
@@ -77,7 +77,7 @@ test('a status that changes nothing does not put a report off', () => {
 });
 
 test('with nothing new to tell, reports thin out, but never cease', () => {
-  const reporting = new Reporting(CLIENT, 0);
+  const reporting = new Reporting(CLIENT, 0, true);
   reporting.follow(statusOf({ reportIntervalMs: 20 }), 0, 0);
   const times = runReports(reporting, 0, 20_000, () => 7);
   assert(times.length < 60, `${times.length} reports in 20 s`);
@@ -86,7 +86,7 @@ test('with nothing new to tell, reports thin out, but never cease', () => {
 });
 
 test('when the stream moves again, reports are back at once', () => {
-  const reporting = new Reporting(CLIENT, 0);
+  const reporting = new Reporting(CLIENT, 0, true);
   reporting.follow(statusOf({ reportIntervalMs: 20 }), 0, 0);
   runReports(reporting, 0, 10_000, () => 7);
   const times = runReports(reporting, 10_000, 10_100, (now) => now);
@@ -95,8 +95,28 @@ test('when the stream moves again, reports are back at once', () => {
 });
 
 test('what the server should know now is told now', () => {
-  const reporting = new Reporting(CLIENT, 0);
+  const reporting = new Reporting(CLIENT, 0, true);
   reporting.reported(0, 7);
   reporting.hurry(3);
   assert.equal(reporting.dueMs, 3);
+});
+
+test('a sentinel reports by what flows: seldom on a slow network, unless its buffer is small', () => {
+  const countOf = (packetsPerMs: number, isRoomy: boolean): number => {
+    const reporting = new Reporting(CLIENT, 0, isRoomy);
+    reporting.follow(statusOf({ sentinels: [CLIENT] }), 0, 0);
+    runReports(reporting, 0, 1000, (now) => now * packetsPerMs);
+    return runReports(reporting, 1000, 2000, (now) => now * packetsPerMs).length;
+  };
+  const [slow, quick, small] = [countOf(5, true), countOf(500, true), countOf(5, false)];
+  assert(slow >= 45 && slow <= 70, `${slow} reports in 1 s`);
+  assert(quick >= 95 && quick <= 101, `${quick} reports in 1 s`);
+  assert(small >= 95 && small <= 101, `${small} reports in 1 s`);
+});
+
+test('at first a sentinel reports often, so that the server learns how quick the network is', () => {
+  const reporting = new Reporting(CLIENT, 0, true);
+  reporting.follow(statusOf({ sentinels: [CLIENT] }), 0, 0);
+  const times = runReports(reporting, 0, 100, (now) => now * 30);
+  assert(times.length >= 8, `${times.length} reports in 100 ms`);
 });
