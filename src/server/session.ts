@@ -141,9 +141,12 @@ export class ServerSession {
     return this.#order(length, this.#stream.packetBytes, null, this.#stream.payloads);
   }
 
-  /** A burst is at most what a millisecond carries, and one packet at least. */
+  /**
+   * At most what half a millisecond carries, and one packet at least: a switch or a shaper with a small
+   * bucket lets that pass whole, where of longer trains it would have to make single packets.
+   */
   get #mostTrainBytes(): number {
-    return Math.min(this.#config.mostTrainBytes, this.#rate.bytesPerMs);
+    return Math.min(this.#config.mostTrainBytes, this.#rate.bytesPerMs / 2);
   }
 
   #single(bytes: Buffer, to: Peer | null, out: Buffer): Transmit {
