@@ -13,12 +13,11 @@ import { loadBlake3 } from './blake3.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
-import { isIPv6Address } from './net/family.js';
+import { GroupInlet } from './group-inlet.js';
 import { type GroupReceiver, openGroupReceiver } from './net/group-receiver.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
 import { sendByAgain, startRenewing } from './net/renewal.js';
 import { openRequestSocket } from './net/request-socket.js';
-import { PacketStash } from './net/stash.js';
 import type { ClientOptions } from './options.js';
 import { ClientDisk } from './target/client-disk.js';
 import { planUnlocked, type TargetOptions } from './target/target.js';
@@ -65,7 +64,7 @@ class Client {
   readonly #session: ClientSession;
   readonly #digestOf: Digest;
   readonly #startedMs = now();
-  readonly #stash = new PacketStash();
+  readonly #inlet: GroupInlet;
   #socket: dgram.Socket | null = null;
   #group: GroupReceiver | null = null;
   #disk: ClientDisk | null = null;
@@ -102,6 +101,7 @@ class Client {
       },
       now(),
     );
+    this.#inlet = new GroupInlet(this.#session);
   }
 
   async open(): Promise<void> {
@@ -111,7 +111,7 @@ class Client {
       {
         onPackets: (bytes, start, end, address) => this.#takeGroup(bytes, start, end, address),
         onBatch: () => this.#tend(),
-        canTake: () => this.#stash.isEmpty && !this.#session.isCrowded,
+        canTake: () => this.#inlet.isOpen,
       },
     );
     this.#group = receiver;
@@ -145,23 +145,10 @@ class Client {
   /** @returns whether there were blocks of the stream among them */
   #takeGroup(bytes: Buffer, start: number, end: number, address: string): boolean {
     if (this.#isEnded) return false;
-    const isFromServer = isSameAddress(address, this.#session.serverAddress);
-    if (!this.#stash.isEmpty || this.#session.isExhausted) {
-      this.#stash.keep(bytes, start, end, isFromServer);
-      return isFromServer;
-    }
-    const isStream = this.#session.handleGroup(bytes, start, end, isFromServer, now());
+    const isStream = this.#inlet.take(bytes, start, end, address);
     // While a chunk that is just whole is still in the processor's cache.
     if (this.#disk?.storesAtOnce) this.#submitOrders();
     return isStream;
-  }
-
-  /** Memory came free: take what had to wait. */
-  #takeStash(): void {
-    while (!this.#stash.isEmpty && !this.#session.isExhausted) {
-      const { bytes, isFromServer } = this.#stash.take();
-      this.#session.handleGroup(bytes, 0, bytes.length, isFromServer, now());
-    }
   }
 
   /** Stores end several at a time: one look after them is enough. */
@@ -236,7 +223,7 @@ class Client {
       const stored = order;
       this.#disk!.store(stored, (outcome) => {
         session.handleStored(stored, outcome, now());
-        this.#takeStash();
+        this.#inlet.empty();
         this.#queueTend();
       });
     }
@@ -377,11 +364,4 @@ class Client {
     socket?.close();
     await this.#disk?.close();
   }
-}
-
-/** Compares addresses; a link-local one may come with or without its scope. */
-function isSameAddress(address: string, expected: string | null): boolean {
-  if (expected === null) return false;
-  if (address === expected) return true;
-  return isIPv6Address(address) && address.split('%')[0] === expected.split('%')[0];
 }

@@ -203,6 +203,7 @@ test('without room in the kernel, the rest of a train is left to Node', async (t
       left.push(Buffer.from(bytes.subarray(at, at + length)));
       if (done !== undefined) ended = done;
     },
+    close() {},
   };
   const sender = new PlainSender(socket as unknown as dgram.Socket, fd);
   const train = Buffer.from(Array.from({ length: 10_000 }, (_, at) => at % 251));
@@ -222,6 +223,10 @@ test('without room in the kernel, the rest of a train is left to Node', async (t
   assert.deepEqual(whole, Buffer.concat(new Array(sends).fill(train)));
   ended(null);
   assert.deepEqual([sender.isBusy, done], [false, sends]);
+  left.length = 0;
+  sender.close();
+  sender.send(train, train.length, 4096, () => {});
+  assert.deepEqual(Buffer.concat(left), train, 'the descriptor may be another file by now');
   closeSync(fd);
 });
 

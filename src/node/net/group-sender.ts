@@ -148,6 +148,6 @@ function plainSender(socket: dgram.Socket, fd: number): GroupSender {
     send: ({ bytes, length, packetBytes }, done) => sender.send(bytes, length, packetBytes, done),
     loopBack: () => socket.setMulticastLoopback(true),
     renew: (now) => sendByAgain(socket, now),
-    close: () => socket.close(),
+    close: () => sender.close(),
   };
 }

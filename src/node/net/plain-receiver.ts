@@ -131,6 +131,8 @@ class PlainReceiver {
 
   close(): void {
     clearInterval(this.#timer);
+    // The descriptor may then be another file's.
+    this.#isPure = false;
     this.#socket.close();
   }
 }

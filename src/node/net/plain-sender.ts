@@ -11,7 +11,7 @@ const FULL_CODES = new Set(['EAGAIN', 'ENOBUFS']);
 
 export class PlainSender {
   readonly #socket: dgram.Socket;
-  readonly #fd: number;
+  #fd: number;
   #isWaiting = false;
 
   /** @param fd the socket's, or -1 where it is not known */
@@ -49,6 +49,12 @@ export class PlainSender {
     }
     if (at >= length) done(null);
     else this.#sendThroughNode(bytes, at, length, packetBytes, done);
+  }
+
+  /** Closes the socket: its descriptor may then be another file's. */
+  close(): void {
+    this.#fd = -1;
+    this.#socket.close();
   }
 
   /** Datagrams leave in their order: the last one's end is the end of all. */
