@@ -1,6 +1,8 @@
 /** Where a case plays: a world, an image, and whole-process runs of each program. */
 
-import { basename } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import {
   type ClientProgram,
   type ServerProgram,
@@ -30,6 +32,12 @@ export interface OurOptions extends StartOptions {
   /** Start the server only when all clients listen: their start-up then costs nothing. */
   clientsFirst?: boolean;
 }
+
+/**
+ * A virtual machine gives memory that was freed back to its host, which takes some time: without a
+ * pause, whoever runs after the one with the largest copies takes up to 1.4 times as long.
+ */
+const settleMsPerGibibyte = 1000;
 
 /** Far above any sound run. */
 const hangMs = 900_000;
@@ -61,12 +69,16 @@ export class Stage {
     return this.scratch.path(`client-${host.number}`, basename(image));
   }
 
-  /** Empties the folders that copies go to. */
-  clearCopies(): void {
+  /** Empties the folders that copies go to, and waits until their memory is settled. */
+  async clearCopies(): Promise<void> {
+    let freedBytes = 0;
     for (const host of this.clientHosts()) {
-      this.scratch.remove(this.scratch.path(`client-${host.number}`));
+      const folder = this.scratch.path(`client-${host.number}`);
+      freedBytes += allocatedBytes(folder);
+      this.scratch.remove(folder);
       this.scratch.makeFolder(`client-${host.number}`);
     }
+    await setTimeout((freedBytes / 2 ** 30) * settleMsPerGibibyte);
   }
 
   /**
@@ -76,7 +88,7 @@ export class Stage {
    */
   async ours(image: string, options: OurOptions = {}): Promise<OurRun> {
     const { clientCount, common = [], server: serverArgs = [], clientsFirst, ...start } = options;
-    this.clearCopies();
+    await this.clearCopies();
     const hosts = this.clientHosts(clientCount);
     const startMs = performance.now();
     const clients = hosts.map((host) =>
@@ -102,7 +114,7 @@ export class Stage {
     clientCount?: number,
   ): Promise<number> {
     const [receiver, sender] = [toolPath('udp-receiver'), toolPath('udp-sender')];
-    this.clearCopies();
+    await this.clearCopies();
     const hosts = this.clientHosts(clientCount);
     const common = ['--nokbd', '--interface', 'e0', '--file'];
     const pipe = (command?: string) => (command === undefined ? [] : ['--pipe', command]);
@@ -130,7 +142,7 @@ export class Stage {
    */
   async uftp(image: string, clientCount?: number): Promise<number> {
     const [daemon, sender] = [toolPath('uftpd'), toolPath('uftp')];
-    this.clearCopies();
+    await this.clearCopies();
     const hosts = this.clientHosts(clientCount);
     const daemons = hosts.map((host) => {
       const folder = this.scratch.path(`client-${host.number}`);
@@ -193,4 +205,11 @@ export function linksFor(
   client: LinkOptions = {},
 ): LinkOptions[] {
   return [server, ...Array<LinkOptions>(clientCount).fill(client)];
+}
+
+/** What the files of a folder take. */
+function allocatedBytes(folder: string): number {
+  if (!existsSync(folder)) return 0;
+  const files = readdirSync(folder).map((name) => join(folder, name));
+  return files.reduce((bytes, path) => bytes + statSync(path).blocks * 512, 0);
 }

@@ -11,7 +11,7 @@ const clientCount = 8;
 const passSeconds = 10;
 
 async function joinOneByOne(stage: Stage, image: string, rate: number) {
-  stage.clearCopies();
+  await stage.clearCopies();
   const hosts = stage.clientHosts();
   const args = ['-f', image, '--no-cache', '--rate', `${rate}`, '--exit-after', `${clientCount}`];
   const server = startServer(stage.serverHost, args);

@@ -9,7 +9,7 @@ const goodCount = 3;
 
 /** @returns seconds until the good clients have their copies; the slow one is then stopped */
 async function besideSlow(stage: Stage, image: string): Promise<number> {
-  stage.clearCopies();
+  await stage.clearCopies();
   const [slowHost] = stage.clientHosts().slice(goodCount);
   const goodHosts = stage.clientHosts(goodCount);
   const startMs = performance.now();
