@@ -1,6 +1,6 @@
 /** Where a case plays: a world, an image, and whole-process runs of each program. */
 
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import {
@@ -10,7 +10,7 @@ import {
   startServer,
 } from '../test/lab/programs.js';
 import type { RunningProcess, StartOptions } from '../test/lab/running.js';
-import { Scratch } from '../test/lab/scratch.js';
+import { allocatedBytes, Scratch } from '../test/lab/scratch.js';
 import { toolPath } from '../test/lab/tools.js';
 import { type Host, type LinkOptions, World } from '../test/lab/world.js';
 
@@ -74,7 +74,8 @@ export class Stage {
     let freedBytes = 0;
     for (const host of this.clientHosts()) {
       const folder = this.scratch.path(`client-${host.number}`);
-      freedBytes += allocatedBytes(folder);
+      const names = existsSync(folder) ? readdirSync(folder) : [];
+      for (const name of names) freedBytes += allocatedBytes(join(folder, name));
       this.scratch.remove(folder);
       this.scratch.makeFolder(`client-${host.number}`);
     }
@@ -205,11 +206,4 @@ export function linksFor(
   client: LinkOptions = {},
 ): LinkOptions[] {
   return [server, ...Array<LinkOptions>(clientCount).fill(client)];
-}
-
-/** What the files of a folder take. */
-function allocatedBytes(folder: string): number {
-  if (!existsSync(folder)) return 0;
-  const files = readdirSync(folder).map((name) => join(folder, name));
-  return files.reduce((bytes, path) => bytes + statSync(path).blocks * 512, 0);
 }

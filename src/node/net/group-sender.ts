@@ -19,7 +19,7 @@ import {
   UDP_SEGMENT,
 } from './socket-options.js';
 import { MOST_SEGMENTS, TrainSender, WAITS } from './train-sender.js';
-import { adoptSocket, bindSocket, networkFailure } from './udp-binding.js';
+import { adoptSocket, bindSocket, connectSocket, networkFailure } from './udp-binding.js';
 
 export interface GroupOptions {
   group: string;
@@ -93,14 +93,11 @@ export async function openGroupSender(
     throw networkFailure(error, group, chosen);
   }
   // Connected, a send needs no address and no look-up.
-  await new Promise<void>((resolve, reject) => {
-    // Node hands an error to the callback, though its type does not say so.
-    const connected = (error?: Error) => {
-      if (error === undefined || error === null) resolve();
-      else reject(networkFailure(error, group, chosen));
-    };
-    socket.connect(port, group, connected);
-  });
+  try {
+    await connectSocket(socket, group, port);
+  } catch (error) {
+    throw networkFailure(error, group, chosen);
+  }
   socket.removeAllListeners('error');
   socket.on('error', () => {});
   return native !== null && canSegment

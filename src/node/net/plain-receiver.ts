@@ -11,7 +11,7 @@ import { PlainReader } from './plain-reader.js';
 import { joinAgain } from './renewal.js';
 import { Rest } from './rest.js';
 import { createUdpSocket, tryGrowReceiveBuffer } from './socket-options.js';
-import { bindSocket, networkFailure } from './udp-binding.js';
+import { bindSocket, connectSocket, networkFailure } from './udp-binding.js';
 
 /** Datagrams in a row that make their sender the stream's. */
 const STREAM_BEGINS = 64;
@@ -103,11 +103,14 @@ class PlainReceiver {
   }
 
   #connect(address: string, port: number): void {
-    this.#socket.connect(port, address, (error?: Error | null) => {
-      if (error !== undefined && error !== null) return;
-      this.#isConnected = true;
-      this.#timer = setInterval(() => this.#look(), STREAM_ENDS_MS);
-    });
+    connectSocket(this.#socket, address, port).then(
+      () => {
+        this.#isConnected = true;
+        this.#timer = setInterval(() => this.#look(), STREAM_ENDS_MS);
+      },
+      // Node's events go on as before.
+      () => {},
+    );
   }
 
   /** Hears everybody again once the stream has ended. */

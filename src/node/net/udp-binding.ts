@@ -1,4 +1,4 @@
-/** Binding sockets, and saying in a sentence what went wrong. */
+/** Binding and connecting sockets, and saying in a sentence what went wrong. */
 import type dgram from 'node:dgram';
 import { Failure } from '../../failure.js';
 import type { ChosenInterface } from './network-interface.js';
@@ -23,6 +23,18 @@ export function adoptSocket(socket: dgram.Socket, fd: number): Promise<void> {
       socket.off('error', reject);
       resolve();
     });
+  });
+}
+
+/** Sends to one address only, and hears from no other. */
+export function connectSocket(socket: dgram.Socket, address: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // Node hands an error to the callback, though its type does not say so.
+    const connected = (error?: Error | null) => {
+      if (error === undefined || error === null) resolve();
+      else reject(error);
+    };
+    socket.connect(port, address, connected);
   });
 }
 

@@ -8,7 +8,7 @@ import type { ServerEvent } from '../../server/events.js';
 import { loadBlake3 } from '../blake3.js';
 import { now } from '../clock.js';
 import { ChunkMemory } from '../workers/chunk-memory.js';
-import { ChunkPool, startWorkers } from '../workers/chunk-pool.js';
+import { ChunkPool } from '../workers/chunk-pool.js';
 import { extentsOf } from './holes.js';
 import { MapCache } from './map-cache.js';
 import { Preparation } from './prepare.js';
@@ -55,7 +55,7 @@ async function learnAll(
   signal: AbortSignal,
 ): Promise<void> {
   const { geometry } = builder;
-  const pool = new ChunkPool(new ChunkMemory(0, 0), startWorkers(availableParallelism()));
+  const pool = new ChunkPool(new ChunkMemory(0, 0), availableParallelism());
   let watch: SourceWatch | undefined;
   const timer = setInterval(() => {
     observe({ type: 'preparing', ratio: builder.knownCount / geometry.chunkCount });

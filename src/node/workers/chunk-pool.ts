@@ -15,18 +15,6 @@ interface Waiting {
   done: (result: ChunkResult) => void;
 }
 
-/**
- * Starts worker threads, which wait for a pool to take them: starting takes time that can be
- * spent looking for a server.
- * @param most workers; by default one core is left to the thread that serves the network
- */
-export function startWorkers(most = availableParallelism() - 1): Worker[] {
-  return Array.from({ length: Math.max(1, Math.min(MOST_WORKERS, most)) }, () => {
-    // What is typed at the terminal is the main thread's business.
-    return new Worker(new URL('./chunk-worker.js', import.meta.url), { stdin: false });
-  });
-}
-
 export class ChunkPool {
   readonly #workers: { worker: Worker; load: number }[] = [];
   readonly #urgent: Waiting[] = [];
@@ -38,11 +26,16 @@ export class ChunkPool {
 
   /**
    * @param memory that jobs speak of
-   * @param workers started for this pool; it ends them
+   * @param most workers; by default one core is left to the thread that serves the network
    */
-  constructor(memory: ChunkMemory, workers: readonly Worker[] = startWorkers()) {
-    for (const [i, worker] of workers.entries()) {
-      worker.postMessage({ memory: memory.shared });
+  constructor(memory: ChunkMemory, most = availableParallelism() - 1) {
+    const count = Math.max(1, Math.min(MOST_WORKERS, most));
+    for (let i = 0; i < count; i++) {
+      const worker = new Worker(new URL('./chunk-worker.js', import.meta.url), {
+        workerData: memory.shared,
+        // What is typed at the terminal is the main thread's business.
+        stdin: false,
+      });
       worker.on('message', (message) => this.#finished(i, message));
       worker.on('error', (error) => {
         if (!this.#isClosed) throw error;

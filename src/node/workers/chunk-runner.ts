@@ -22,6 +22,7 @@ export class ChunkRunner {
   #zstd: Zstd | null = null;
   #encoder: ChunkEncoder | null = null;
   #isZstdLoaded = false;
+  #loading: Promise<void> | null = null;
   /** For chunks that nobody else needs to see; unpacking into shared memory would be slower, too. */
   #own: Buffer = Buffer.alloc(0);
 
@@ -37,8 +38,12 @@ export class ChunkRunner {
   }
 
   /** Loads zstd, once: images that come raw do without, and start sooner. */
-  async load(): Promise<void> {
-    if (this.#isZstdLoaded) return;
+  load(): Promise<void> {
+    this.#loading ??= this.#loadZstd();
+    return this.#loading;
+  }
+
+  async #loadZstd(): Promise<void> {
     this.#zstd = await loadZstd();
     this.#encoder = this.#zstd === null ? null : new ChunkEncoder(this.#zstd);
     this.#isZstdLoaded = true;

@@ -3,27 +3,22 @@
  * the disk or a digest. Chunk memory is shared; only small messages pass.
  */
 
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { loadBlake3 } from '../blake3.js';
 import type { ChunkJob } from './chunk-jobs.js';
 import { ChunkRunner } from './chunk-runner.js';
 
-/** The memory comes before the first jobs. */
-type Message = { memory: SharedArrayBuffer } | { id: number; jobs: ChunkJob[] };
+interface Message {
+  id: number;
+  jobs: ChunkJob[];
+}
 
-const loadingDigest = loadBlake3();
-let memory!: SharedArrayBuffer;
-let runner: ChunkRunner | null = null;
+const starting = loadBlake3().then(
+  (digestOf) => new ChunkRunner(workerData as SharedArrayBuffer, digestOf),
+);
 
-parentPort!.on('message', async (message: Message) => {
-  if ('memory' in message) {
-    ({ memory } = message);
-    return;
-  }
-  const { id, jobs } = message;
-  const digestOf = await loadingDigest;
-  runner ??= new ChunkRunner(memory, digestOf);
-  const own = runner;
-  if (!jobs.every((job) => own.isReadyFor(job))) await own.load();
-  parentPort!.postMessage({ id, results: jobs.map((job) => own.run(job)) });
+parentPort!.on('message', async ({ id, jobs }: Message) => {
+  const runner = await starting;
+  if (!jobs.every((job) => runner.isReadyFor(job))) await runner.load();
+  parentPort!.postMessage({ id, results: jobs.map((job) => runner.run(job)) });
 });
