@@ -2,16 +2,39 @@
  * Makes one file of each program and of the worker, in dist/bin. They are CommonJS: Node starts
  * those a tenth faster than modules of the same content.
  */
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { parse, tokTypes } from 'acorn';
 import { build } from 'esbuild';
 
 const FOLDER = 'dist/bin';
 
-await build({
+/**
+ * Makes plain properties of private names. Until V8 has optimized a function, which most that run
+ * once for a chunk never see, a private name costs it a look-up by key: 5 % of a whole copy.
+ */
+function withPlainNames(code) {
+  const tokens = [];
+  parse(code, { ecmaVersion: 'latest', allowHashBang: true, onToken: tokens });
+  const taken = new Set(
+    tokens.filter(({ type }) => type === tokTypes.name).map((name) => name.value),
+  );
+  let plain = '';
+  let end = 0;
+  for (const { type, value, start, end: tokenEnd } of tokens) {
+    if (type !== tokTypes.privateId) continue;
+    if (taken.has(`$${value}`)) throw new Error(`#${value} and $${value} would become one`);
+    plain += `${code.slice(end, start)}$${value}`;
+    end = tokenEnd;
+  }
+  return plain + code.slice(end);
+}
+
+const { outputFiles } = await build({
   entryPoints: ['bin/multiserver.ts', 'bin/multiclient.ts', 'src/node/workers/chunk-worker.ts'],
   entryNames: '[name]',
   outdir: FOLDER,
-  allowOverwrite: true,
+  write: false,
   bundle: true,
   packages: 'external',
   platform: 'node',
@@ -21,5 +44,9 @@ await build({
   banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
   logLevel: 'warning',
 });
+mkdirSync(FOLDER, { recursive: true });
+for (const { path, text } of outputFiles) {
+  writeFileSync(`${FOLDER}/${basename(path)}`, withPlainNames(text));
+}
 writeFileSync(`${FOLDER}/package.json`, '{ "type": "commonjs" }\n');
 for (const name of ['multiserver', 'multiclient']) chmodSync(`${FOLDER}/${name}.js`, 0o755);

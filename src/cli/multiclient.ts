@@ -1,5 +1,6 @@
 import type { ClientEvent } from '../client/events.js';
 import type { ClientOptions } from '../node/options.js';
+import { runClient } from '../node/run-client.js';
 import { ClientNarrator } from '../ui/client-narrator.js';
 import { parseClientCommandLine } from './client-options.js';
 import type { Program } from './program.js';
@@ -8,6 +9,6 @@ export const multiclient: Program<ClientOptions, ClientEvent> = {
   name: 'multiclient',
   parse: parseClientCommandLine,
   narrate: (now) => new ClientNarrator(now),
-  load: async () => (await import('../node/run-client.js')).runClient,
+  run: runClient,
   whenStopped: 'the copy is not complete; start multiclient again to finish it',
 };

@@ -1,4 +1,5 @@
 import type { ServerOptions } from '../node/options.js';
+import { runServer } from '../node/run-server.js';
 import type { ServerEvent } from '../server/events.js';
 import { ServerNarrator } from '../ui/server-narrator.js';
 import type { Program } from './program.js';
@@ -8,6 +9,6 @@ export const multiserver: Program<ServerOptions, ServerEvent> = {
   name: 'multiserver',
   parse: parseServerCommandLine,
   narrate: (now) => new ServerNarrator(now),
-  load: async () => (await import('../node/run-server.js')).runServer,
+  run: runServer,
   whenStopped: 'clients without a proven copy wait for the server to come back',
 };

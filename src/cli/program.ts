@@ -19,8 +19,8 @@ export interface Program<Options, Event extends { type: string }> {
   /** @throws Failure of kind 'usage' */
   parse(argv: readonly string[]): Parsed<Options>;
   narrate(now: () => number): Narrator<Event>;
-  /** Loads what does the work; late, so that `--help` and usage errors are quick. */
-  load(): Promise<Run<Options, Event>>;
+  /** Does the work. */
+  run: Run<Options, Event>;
   /** What it means that the run was stopped, as a clause. */
   whenStopped: string;
 }
@@ -105,8 +105,7 @@ export async function runProgram<Options, Event extends { type: string }>(
       if (abort.signal.aborted) world.exit(fail(failure));
       else abort.abort(failure);
     });
-    const run = await program.load();
-    await run(parsed.options, observe.bind(watcher), abort.signal);
+    await program.run(parsed.options, observe.bind(watcher), abort.signal);
     watcher.close();
     return ExitStatus.ok;
   } catch (error) {

@@ -137,6 +137,7 @@ class Server {
     this.#pool = new ChunkPool(this.#memory);
     this.#socket = dgram.createSocket({ type: isIPv6Address(options.group) ? 'udp6' : 'udp4' });
     this.#preparation = new Preparation(this.#map, this.#pool, source.fd, extentsOf(source.fd), {
+      isStreaming: () => this.#reader.isStreaming(now()),
       onComplete: () => this.#mapComplete(),
       onUnreadable: (chunk, reason) => {
         if (this.#watch.isUnchanged()) this.#unreadable.failed(chunk, reason, now());

@@ -4,6 +4,7 @@ import { ClientState } from '../protocol/from-client.js';
 import { MOST_SENTINELS } from '../protocol/from-server.js';
 import { positionsBetween } from '../protocol/position.js';
 import { Allowance } from './allowance.js';
+import { Delivery } from './delivery.js';
 import type { ServedClient } from './events.js';
 import type { Origin } from './origins.js';
 
@@ -18,17 +19,13 @@ const SILENT_AFTER_MS = 3_000;
 /** A client that joins opens its target before it reports. */
 const JOINING_MS = 30_000;
 const PASSED_BY_MS = 30_000;
-/** Time constant over which delivery and loss are averaged. */
-const AVERAGE_MS = 100;
-const BEST_AVERAGE_MS = 3000;
 const INCUMBENT_BONUS = 0.02;
-/** Loss is averaged over this many packets at least: of a few, one lost is not yet a share. */
-const LEAST_LOSS_PACKETS = 300;
 /** After so long without a usable report, the next one starts the counts anew. */
 const NEW_COUNT_AFTER_MS = 10_000;
 /** Requests that one client may make per second, and at once. */
 const REQUESTS_PER_SECOND = 400;
 const REQUEST_BURST = 400;
+const REQUEST_INTERVAL_MS = 1000 / REQUESTS_PER_SECOND;
 
 export class Client {
   state: ClientStateId = ClientState.receiving;
@@ -41,12 +38,7 @@ export class Client {
   sentinelSinceMs: number | null = null;
   /** One past the highest position the client has seen. */
   position: number;
-  /** Packets per ms that reached the client lately. */
-  deliveredPerMs = 0;
-  /** The most of these, forgotten over some seconds. */
-  bestDeliveredPerMs = 0;
-  /** Share of packets lost lately. */
-  lossRatio = 0;
+  readonly delivery = new Delivery();
   /** The rate waits for this client. */
   followed = true;
   /** Since when it is unhindered, to follow it again in time. */
@@ -57,13 +49,8 @@ export class Client {
   /** The address that it comes from; null before it is in the table. */
   origin: Origin | null = null;
   readonly #chunkCount: number;
-  /** Packets, arrived or lost, that the loss is judged by. */
-  evidencePackets = 0;
-  #packetsReceived = 0;
-  #packetsLost = 0;
-  #clockUs = 0;
-  #tokens = REQUEST_BURST;
-  #tokensAtMs: number;
+  /** When the next request is due, if they come as often as they may. */
+  #requestDueMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly id: bigint,
@@ -78,7 +65,6 @@ export class Client {
     this.#chunkCount = chunkCount;
     this.position = position;
     this.lastHeardMs = joinedMs;
-    this.#tokensAtMs = joinedMs;
   }
 
   /** Client ids travel in the open: whoever else names one is not that client. */
@@ -100,13 +86,9 @@ export class Client {
 
   /** Takes one request from the client's allowance. */
   mayAsk(now: number): boolean {
-    this.#tokens = Math.min(
-      REQUEST_BURST,
-      this.#tokens + ((now - this.#tokensAtMs) * REQUESTS_PER_SECOND) / 1000,
-    );
-    this.#tokensAtMs = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
+    const dueMs = Math.max(this.#requestDueMs, now - (REQUEST_BURST - 1) * REQUEST_INTERVAL_MS);
+    if (dueMs > now) return false;
+    this.#requestDueMs = dueMs + REQUEST_INTERVAL_MS;
     return true;
   }
 
@@ -116,19 +98,17 @@ export class Client {
    */
   report(report: Report, position: number, now: number): void {
     if (positionsBetween(report.position, position) < 0) return;
-    const elapsedMs = ((report.clockUs - this.#clockUs) | 0) / 1000;
+    const elapsedMs = this.delivery.elapsedMs(report);
     const isLate = this.reportedMs !== null && elapsedMs <= 0;
     // An old report comes late; a client that suspended, or was forged, starts a new count.
     if (isLate && now - this.reportedMs! < NEW_COUNT_AFTER_MS) return;
     if (this.reportedMs !== null && !isLate && elapsedMs < NEW_COUNT_AFTER_MS) {
-      this.#average(report, elapsedMs);
+      this.delivery.average(report, elapsedMs);
     }
     this.reportedMs = now;
     this.lastHeardMs = now;
     this.position = report.position;
-    this.#packetsReceived = report.packetsReceived;
-    this.#packetsLost = report.packetsLost;
-    this.#clockUs = report.clockUs;
+    this.delivery.countFrom(report);
     this.state = report.state;
     this.missingChunks = report.missingChunks;
     this.provenChunks = report.provenChunks;
@@ -136,23 +116,6 @@ export class Client {
     this.allowance.noteHad(hadChunks);
     this.origin?.allowance.noteHad(hadChunks);
     this.receiveBufferBytes = report.receiveBufferBytes;
-  }
-
-  #average(report: Report, elapsedMs: number): void {
-    const received = (report.packetsReceived - this.#packetsReceived) | 0;
-    // Below 0 when packets that were missed came after all.
-    const lost = (report.packetsLost - this.#packetsLost) | 0;
-    if (received < 0 || received + lost < 0) return;
-    const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
-    this.deliveredPerMs += weight * (received / elapsedMs - this.deliveredPerMs);
-    const faded = this.bestDeliveredPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
-    this.bestDeliveredPerMs = Math.max(faded, this.deliveredPerMs);
-    if (received + lost === 0) return;
-    this.evidencePackets += received + lost;
-    const packets = Math.max(LEAST_LOSS_PACKETS, this.deliveredPerMs * AVERAGE_MS);
-    const lossWeight = 1 - Math.exp(-(received + lost) / packets);
-    const lossRatio = this.lossRatio + lossWeight * (lost / (received + lost) - this.lossRatio);
-    this.lossRatio = Math.max(0, lossRatio);
   }
 
   /** Packets sent that the client has not yet seen. */
@@ -168,7 +131,7 @@ export class Client {
       missingChunks: this.missingChunks,
       provenChunks: this.provenChunks,
       state: this.#stateName(now),
-      lossRatio: this.lossRatio,
+      lossRatio: this.delivery.lossRatio,
       followed: this.followed,
     };
   }
@@ -220,6 +183,6 @@ function isWorse(one: Client, other: Client): boolean {
   return badness(one) > badness(other);
 }
 
-function badness({ lossRatio, sentinelSinceMs }: Client): number {
-  return lossRatio + (sentinelSinceMs === null ? 0 : INCUMBENT_BONUS);
+function badness({ delivery, sentinelSinceMs }: Client): number {
+  return delivery.lossRatio + (sentinelSinceMs === null ? 0 : INCUMBENT_BONUS);
 }

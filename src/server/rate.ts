@@ -67,9 +67,9 @@ export class RateController {
   #lossFloor = 0;
   /** How often the rate was lowered since it was last raised, and what was so when the trial began. */
   #lowerings = 0;
-  #trialBytesPerMs = 0;
-  #trialDeliveredPerMs = 0;
-  #settleUntilMs = 0;
+  #trialBytesPerMs = Number.NaN;
+  #trialDeliveredPerMs = Number.NaN;
+  #settleUntilMs = Number.NEGATIVE_INFINITY;
   /** What was carried when the network was last full. */
   #fullBytesPerMs = Number.POSITIVE_INFINITY;
   #roundAtMs = Number.NEGATIVE_INFINITY;
@@ -107,17 +107,17 @@ export class RateController {
     let loss = 0;
     let leastDelivered = Number.POSITIVE_INFINITY;
     let evidence = Number.POSITIVE_INFINITY;
-    for (const client of followed) {
-      if (client.evidencePackets < evidence) evidence = client.evidencePackets;
-      if (client.lossRatio > loss) loss = client.lossRatio;
-      if (client.deliveredPerMs < leastDelivered) leastDelivered = client.deliveredPerMs;
+    for (const { delivery } of followed) {
+      if (delivery.evidencePackets < evidence) evidence = delivery.evidencePackets;
+      if (delivery.lossRatio > loss) loss = delivery.lossRatio;
+      if (delivery.packetsPerMs < leastDelivered) leastDelivered = delivery.packetsPerMs;
     }
     if (loss < this.#lossFloor) this.#lossFloor += FLOOR_DECAY * (loss - this.#lossFloor);
     if (loss > this.#lossFloor + LOSS_TOLERANCE) {
       // Only packets sent after the last lowering can tell whether it was enough.
       if (evidence < LEAST_EVIDENCE_PACKETS) return;
       this.#lower(now, loss, leastDelivered);
-      for (const client of followed) client.evidencePackets = 0;
+      for (const { delivery } of followed) delivery.evidencePackets = 0;
     } else {
       this.#lowerings = 0;
       this.#raise(sentPerMs);
@@ -186,9 +186,10 @@ export class RateController {
       if (other === client) continue;
       // Who is hindered as well shows what it takes now; who is not could take what it took before.
       const isHindered = this.#isHindered(other, position);
-      best = Math.max(best, isHindered ? other.deliveredPerMs : other.bestDeliveredPerMs);
+      const { delivery } = other;
+      best = Math.max(best, isHindered ? delivery.packetsPerMs : delivery.bestPacketsPerMs);
     }
-    if (client.deliveredPerMs >= FOLLOW_SHARE * best) {
+    if (client.delivery.packetsPerMs >= FOLLOW_SHARE * best) {
       client.followed = true;
     } else if (client.followed && now - client.joinedMs > JUDGE_AFTER_MS) {
       client.followed = false;
@@ -197,7 +198,9 @@ export class RateController {
   }
 
   #isHindered(client: Client, position: number): boolean {
-    return client.lossRatio > HINDERED_LOSS || client.lag(position) > this.windowPackets / 2;
+    return (
+      client.delivery.lossRatio > HINDERED_LOSS || client.lag(position) > this.windowPackets / 2
+    );
   }
 
   /** The client that held the rate down no longer counts: go back to what the best one took. */

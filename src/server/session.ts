@@ -146,7 +146,7 @@ export class ServerSession {
    * bucket lets that pass whole, where of longer trains it would have to make single packets.
    */
   get #mostTrainBytes(): number {
-    return Math.min(this.#config.mostTrainBytes, this.#rate.bytesPerMs / 2);
+    return Math.min(this.#config.mostTrainBytes, Math.floor(this.#rate.bytesPerMs / 2));
   }
 
   #single(bytes: Buffer, to: Peer | null, out: Buffer): Transmit {

@@ -13,7 +13,7 @@ function spawnRun(body: string, args: string[]) {
     import { realWorld } from '${built('src/cli/world.js')}';
     import { multiclient } from '${built('src/cli/multiclient.js')}';
     const run = async (options, observe, signal) => { ${body} };
-    await main({ ...multiclient, load: async () => run }, realWorld());
+    await main({ ...multiclient, run }, realWorld());
   `;
   // With -e there is no script's name among the arguments; 'fake' stands in for it.
   return spawn(process.execPath, ['--input-type=module', '-e', script, '--', 'fake', ...args]);

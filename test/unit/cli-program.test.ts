@@ -63,7 +63,7 @@ function programOf(run: Run<undefined, Event>): Program<undefined, Event> {
       tell: (event) => (event.type === 'status' ? undefined : `told ${event.type}`),
       status: () => ({ state: 'busy', parts: [{ text: 'busy', rank: 1 }], ratio: undefined }),
     }),
-    load: async () => run,
+    run,
     whenStopped: 'nothing is done',
   };
 }
@@ -84,9 +84,9 @@ test('a run that succeeds ends with 0, and standard output stays empty', async (
   assert.match(stderr.text, /^prog: told news\n/);
 });
 
-test('help goes to standard output, and nothing is loaded for it', async () => {
+test('help goes to standard output, and nothing is done for it', async () => {
   const { world, stdout, stderr } = fakeWorld();
-  const program = { ...programOf(untilAborted), load: () => assert.fail('loaded') };
+  const program = { ...programOf(untilAborted), run: () => assert.fail('run') };
   assert.equal(await runProgram(program, ['--help'], world), 0);
   assert.equal(stdout.text, 'Usage\n');
   assert.equal(stderr.text, '');

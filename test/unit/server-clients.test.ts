@@ -53,8 +53,11 @@ test('delivery and loss are averaged over what reports tell', () => {
     const counts = { packetsReceived: tick * 75, packetsLost: tick * 25 };
     client.report(reportOf({ position, ...counts, clockUs: tick * 10_000 }), position, tick * 10);
   }
-  assert(Math.abs(client.lossRatio - 0.25) < 0.01, `loss ${client.lossRatio}`);
-  assert(Math.abs(client.deliveredPerMs - 7.5) < 0.1, `delivered ${client.deliveredPerMs}`);
+  assert(Math.abs(client.delivery.lossRatio - 0.25) < 0.01, `loss ${client.delivery.lossRatio}`);
+  assert(
+    Math.abs(client.delivery.packetsPerMs - 7.5) < 0.1,
+    `delivered ${client.delivery.packetsPerMs}`,
+  );
 });
 
 test('packets that overtake each other are no loss, once all have come', () => {
@@ -66,12 +69,15 @@ test('packets that overtake each other are no loss, once all have come', () => {
     const counts = { packetsReceived: tick * 100 - late, packetsLost: late };
     const position = tick * 100;
     client.report(reportOf({ position, ...counts, clockUs: tick * 10_000 }), position, tick * 10);
-    most = Math.max(most, client.lossRatio);
-    assert(client.lossRatio >= 0);
+    most = Math.max(most, client.delivery.lossRatio);
+    assert(client.delivery.lossRatio >= 0);
   }
   assert(most > 0.01, 'it was seen meanwhile');
-  assert(client.lossRatio < 0.02, `loss ${client.lossRatio}`);
-  assert(Math.abs(client.deliveredPerMs - 10) < 1, `delivered ${client.deliveredPerMs}`);
+  assert(client.delivery.lossRatio < 0.02, `loss ${client.delivery.lossRatio}`);
+  assert(
+    Math.abs(client.delivery.packetsPerMs - 10) < 1,
+    `delivered ${client.delivery.packetsPerMs}`,
+  );
 });
 
 test('property: reports that come late or twice change nothing', () => {
@@ -88,7 +94,7 @@ test('property: reports that come late or twice change nothing', () => {
         newest = Math.max(newest, tick);
         assert.equal(client.position, (start + newest * 10) >>> 0);
       }
-      assert.equal(client.lossRatio, 0);
+      assert.equal(client.delivery.lossRatio, 0);
       assert.equal(client.lag((start + newest * 10 + 7) >>> 0), 7);
       assert.equal(client.lag((start + newest * 10 - 7) >>> 0), 0);
     }),
@@ -191,11 +197,11 @@ test('who never reported makes room, the first to join first', () => {
 test('few clients all report often; of many, those that lose most among the followed', () => {
   const clients = Array.from({ length: 40 }, (_, index) => {
     const client = reporterOf(BigInt(index));
-    client.lossRatio = ((index * 7) % 40) / 100;
+    client.delivery.lossRatio = ((index * 7) % 40) / 100;
     return client;
   });
   clients[1]!.followed = false;
-  clients[1]!.lossRatio = 0.99;
+  clients[1]!.delivery.lossRatio = 0.99;
   const few = clients.slice(0, MOST_SENTINELS);
   assert.equal(electSentinels(few, 0).length, MOST_SENTINELS);
   for (const client of few) client.sentinelSinceMs = null;
@@ -203,14 +209,14 @@ test('few clients all report often; of many, those that lose most among the foll
   assert.equal(elected.length, MOST_SENTINELS);
   assert.equal(elected.includes(clients[1]!), false, 'nobody waits for it');
   const others = clients.filter((client) => client.followed && !elected.includes(client));
-  const least = Math.min(...elected.map((client) => client.lossRatio));
-  assert(others.every((client) => client.lossRatio <= least));
+  const least = Math.min(...elected.map((client) => client.delivery.lossRatio));
+  assert(others.every((client) => client.delivery.lossRatio <= least));
   assert(elected.every((client) => client.sentinelSinceMs === 5));
   assert(others.every((client) => client.sentinelSinceMs === null));
   // Figures of those who serve already are the best: small differences change nothing.
-  others[0]!.lossRatio = least + 0.005;
+  others[0]!.delivery.lossRatio = least + 0.005;
   assert.deepEqual(new Set(electSentinels(clients, 9)), new Set(elected));
-  others[0]!.lossRatio = 0.9;
+  others[0]!.delivery.lossRatio = 0.9;
   assert.equal(electSentinels(clients, 9).includes(others[0]!), true);
   // Clients that never reported, however many, push nobody out.
   const strangers = Array.from({ length: 1000 }, (_, index) => clientOf(BigInt(1000 + index)));

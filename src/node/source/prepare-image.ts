@@ -66,6 +66,7 @@ async function learnAll(
       if (signal.aborted) reject(signal.reason);
       watch = new SourceWatch(source.path, source.fd, reject);
       new Preparation(builder, pool, source.fd, extentsOf(source.fd), {
+        isStreaming: () => false,
         onComplete: resolve,
         onUnreadable: (chunk, reason) => reject(unreadable(source.path, geometry, chunk, reason)),
         onChanged: (what) => watch!.changed(what),

@@ -1,11 +1,21 @@
 /** Prepares the block map in the background, while serving has begun already. */
 import type { BlockMapBuilder } from '../../image/block-map.js';
 import { now } from '../clock.js';
+import { IdleCores } from '../idle-cores.js';
 import type { ChunkResult } from '../workers/chunk-jobs.js';
 import type { ChunkPool } from '../workers/chunk-pool.js';
 import { type ExtentFinder, HoleSearch } from './holes.js';
 
+/**
+ * While chunks are read for the network, which prepares the map as well, only idle cores read ahead of
+ * it: else each chunk would be read twice, at the cost of those who wait for it.
+ */
+const SPARE_CORES = 0.25;
+const LOOK_AGAIN_MS = 50;
+
 export interface PreparationEvents {
+  /** Whether chunks are read for the network. */
+  isStreaming: () => boolean;
   onComplete: () => void;
   onUnreadable: (chunk: number, reason: string) => void;
   /** A chunk is not what it was. @param what a clause */
@@ -18,8 +28,10 @@ export class Preparation {
   readonly #fd: number;
   readonly #events: PreparationEvents;
   readonly #holes: HoleSearch | null;
+  readonly #idle: Pick<IdleCores, 'count'>;
   #next = 0;
   #running = 0;
+  #timer: NodeJS.Timeout | undefined;
   #isComplete = false;
   #isStopped = false;
 
@@ -30,12 +42,14 @@ export class Preparation {
     fd: number,
     extents: ExtentFinder | null,
     events: PreparationEvents,
+    idle: Pick<IdleCores, 'count'> = new IdleCores(now()),
   ) {
     this.#map = map;
     this.#pool = pool;
     this.#fd = fd;
     this.#holes = extents === null ? null : new HoleSearch(map, extents);
     this.#events = events;
+    this.#idle = idle;
   }
 
   /**
@@ -56,12 +70,22 @@ export class Preparation {
   /** Begins nothing more. */
   stop(): void {
     this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  get #mustWait(): boolean {
+    return this.#idle.count(now()) < SPARE_CORES && this.#events.isStreaming();
   }
 
   /** Keeps the pool's patient queue filled. */
   #advance(): void {
     const { geometry } = this.#map;
     while (this.#running < this.#pool.workerCount && !this.#isStopped) {
+      if (this.#mustWait) {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#advance(), LOOK_AGAIN_MS);
+        return;
+      }
       const chunk = this.#map.nextUnknown(this.#next);
       if (chunk < 0) break;
       this.#next = chunk + 1;

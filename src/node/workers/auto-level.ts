@@ -46,11 +46,11 @@ export class AutoLevel {
   /** The step that proved itself last: 1, -1, or 0 for none yet. */
   #keptStep = 0;
   #retryMs = FIRST_RETRY_MS;
-  #nextTrialMs = 0;
+  #nextTrialMs = Number.NEGATIVE_INFINITY;
   #behindMs = 0;
   #unsettled = 0;
   #lastMs = Number.NEGATIVE_INFINITY;
-  #startMs = 0;
+  #startMs = Number.NEGATIVE_INFINITY;
   #bytes = 0;
   #reads = 0;
   #behind = 0;

@@ -10,6 +10,8 @@ import type { Compression } from './compression.js';
 
 /** So many chunks of the pass underway at once, and the network must be waiting for them. */
 const MANY_UNDERWAY = 8;
+/** The pass reads some chunks at once, and then none for a while. */
+const PAUSE_MS = 50;
 
 export class ChunkReader {
   readonly #map: BlockMapBuilder;
@@ -20,6 +22,7 @@ export class ChunkReader {
   /** What is read again is held against the map: somebody may have refused it. */
   readonly #readBefore: Bitmap;
   #underway = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     map: BlockMapBuilder,
@@ -34,6 +37,11 @@ export class ChunkReader {
     this.#fd = fd;
     this.#compression = compression;
     this.#readBefore = new Bitmap(map.geometry.chunkCount);
+  }
+
+  /** Whether chunks are wanted one after the other. */
+  isStreaming(nowMs: number): boolean {
+    return this.#underway > 0 || nowMs - this.#lastMs < PAUSE_MS;
   }
 
   read({ chunk, slot, mends }: ReadOrder, done: (result: ChunkResult) => void): void {
@@ -55,7 +63,8 @@ export class ChunkReader {
       (result) => {
         const isBehind = this.#underway >= MANY_UNDERWAY;
         this.#underway--;
-        this.#compression.noteRead(chunk, lengthBytes, choice, result, isBehind, now());
+        this.#lastMs = now();
+        this.#compression.noteRead(chunk, lengthBytes, choice, result, isBehind, this.#lastMs);
         done(result);
       },
     );

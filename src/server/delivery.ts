@@ -1,0 +1,55 @@
+/**
+ * How much of the stream gets through to one client lately, by what it reports: what the rate is
+ * steered by. Apart from the client, whose other fields are looked at for every train.
+ */
+import type { Report } from '../protocol/from-client.js';
+
+/** Time constant over which delivery and loss are averaged. */
+const AVERAGE_MS = 100;
+const BEST_AVERAGE_MS = 3000;
+/** Loss is averaged over this many packets at least: of a few, one lost is not yet a share. */
+const LEAST_LOSS_PACKETS = 300;
+
+export class Delivery {
+  /** Packets per ms that reached the client lately. */
+  packetsPerMs = 0;
+  /** The most of these, forgotten over some seconds. */
+  bestPacketsPerMs = 0;
+  /** Share of packets lost lately. */
+  lossRatio = 0;
+  /** Packets, arrived or lost, that the loss is judged by. */
+  evidencePackets = 0;
+  #packetsReceived = 0;
+  #packetsLost = 0;
+  #clockUs = 0;
+
+  /** By the client's clock, from the last report that was counted to this one. */
+  elapsedMs(report: Report): number {
+    return ((report.clockUs - this.#clockUs) | 0) / 1000;
+  }
+
+  /** The next report is held against this one. */
+  countFrom(report: Report): void {
+    this.#packetsReceived = report.packetsReceived;
+    this.#packetsLost = report.packetsLost;
+    this.#clockUs = report.clockUs;
+  }
+
+  /** Takes in what came since the last report that was counted. */
+  average(report: Report, elapsedMs: number): void {
+    const received = (report.packetsReceived - this.#packetsReceived) | 0;
+    // Below 0 when packets that were missed came after all.
+    const lost = (report.packetsLost - this.#packetsLost) | 0;
+    if (received < 0 || received + lost < 0) return;
+    const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
+    this.packetsPerMs += weight * (received / elapsedMs - this.packetsPerMs);
+    const faded = this.bestPacketsPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
+    this.bestPacketsPerMs = Math.max(faded, this.packetsPerMs);
+    if (received + lost === 0) return;
+    this.evidencePackets += received + lost;
+    const packets = Math.max(LEAST_LOSS_PACKETS, this.packetsPerMs * AVERAGE_MS);
+    const lossWeight = 1 - Math.exp(-(received + lost) / packets);
+    const lossRatio = this.lossRatio + lossWeight * (lost / (received + lost) - this.lossRatio);
+    this.lossRatio = Math.max(0, lossRatio);
+  }
+}
