@@ -43,11 +43,13 @@ export class StreamCounters {
     this.position = advancePosition(position, 1);
   }
 
-  /** Counts `count` packets of `length` bytes each, which begin at the position expected next. */
-  seenRun(count: number, length: number): void {
+  /** Counts `count` packets of `length` bytes each, which follow one that was seen just before. */
+  seenRun(first: number, count: number, length: number): void {
     this.packetsReceived += count;
     this.wireBytes += count * length;
-    this.position = advancePosition(this.position, count);
+    const overtaken = Math.min(count, positionsBetween(first, this.position));
+    this.packetsLost = Math.max(0, this.packetsLost - overtaken);
+    this.position = advancePosition(this.position, count - overtaken);
   }
 
   /** The server will send at `position` next. @returns false when later packets came already */

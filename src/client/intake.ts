@@ -118,7 +118,6 @@ export class Intake {
     const next = before + length;
     // The last block may be shorter: it is for `takeBlock`.
     if (collector === null || length !== BLOCK_HEADER_BYTES + this.blockSize) return next;
-    if (counters.position !== advancePosition(positionOf(bytes, before), 1)) return next;
     const firstBlock = blockOf(bytes, before) + 1;
     const mostBlocks = Math.floor(collector.encodedLength / this.blockSize);
     let block = firstBlock;
@@ -133,8 +132,10 @@ export class Intake {
       offset += length;
     }
     if (block === firstBlock) return next;
-    counters.seenRun(block - firstBlock, length);
-    collector.lastPosition = advancePosition(counters.position, -1);
+    const count = block - firstBlock;
+    const position = positionOf(bytes, before);
+    counters.seenRun(advancePosition(position, 1), count, length);
+    collector.lastPosition = advancePosition(position, count);
     if (collector.isComplete) this.#complete(collector);
     return offset;
   }
