@@ -271,16 +271,39 @@ export class Stream {
     this.#block = 0;
   }
 
+  /** A shorter last block of a chunk ends a train: it goes behind the next chunk's blocks that have room. */
   #fillPass(): boolean {
-    const head = this.#ahead[0];
-    if (head === undefined || head.state !== 'ready' || head.zero) return false;
-    if (this.#block === 0) this.#pending.noteSent(head.chunk, this.position);
-    while (this.#block < head.blockCount && this.#train.hasRoom) {
-      this.position = this.#train.add(Space.image, head, this.#block++, this.position);
+    const train = this.#train;
+    let tail: CacheEntry | null = null;
+    for (let head = this.#sendableHead; head !== undefined; head = this.#sendableHead) {
+      if (!this.#hasRoomBeside(tail)) break;
+      if (this.#block === 0) this.#pending.noteSent(head.chunk, this.position);
+      const fullBlocks = Math.floor(head.encodedLength / this.#config.blockSize);
+      while (this.#block < fullBlocks && this.#hasRoomBeside(tail)) {
+        this.position = train.add(Space.image, head, this.#block++, this.position);
+      }
+      if (this.#block < fullBlocks) break;
+      if (fullBlocks < head.blockCount) {
+        if (tail !== null || !train.hasRoom) break;
+        tail = head;
+      }
+      this.#leaveHead(head);
     }
-    this.blocksSent += this.#train.packets;
-    if (this.#block === head.blockCount) this.#leaveHead(head);
-    return true;
+    if (tail !== null) {
+      this.position = train.add(Space.image, tail, tail.blockCount - 1, this.position);
+    }
+    this.blocksSent += train.packets;
+    return train.packets > 0;
+  }
+
+  #hasRoomBeside(tail: CacheEntry | null): boolean {
+    return tail === null ? this.#train.hasRoom : this.#train.hasRoomFor(2);
+  }
+
+  /** The pass's next chunk, if it can be sent now. */
+  get #sendableHead(): CacheEntry | undefined {
+    const head = this.#ahead[0];
+    return head === undefined || head.state !== 'ready' || head.zero ? undefined : head;
   }
 
   #fillRepairs(): boolean {

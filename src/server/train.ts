@@ -69,8 +69,12 @@ export class Train {
 
   /** Whether another full packet fits; a train always takes one. */
   get hasRoom(): boolean {
-    if (this.packets === 0) return true;
-    return !this.#isClosed && this.length + this.#packetBytes <= this.#mostBytes;
+    return this.packets === 0 || this.hasRoomFor(1);
+  }
+
+  /** Whether so many more full packets fit. */
+  hasRoomFor(packets: number): boolean {
+    return !this.#isClosed && this.length + packets * this.#packetBytes <= this.#mostBytes;
   }
 
   /** Adds one block. @param position its send position. @returns the position after it */
