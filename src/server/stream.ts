@@ -296,6 +296,7 @@ export class Stream {
     return train.packets > 0;
   }
 
+  /** Whether another full block fits, with the last one of a chunk that is to go behind it. */
   #hasRoomBeside(tail: CacheEntry | null): boolean {
     return tail === null ? this.#train.hasRoom : this.#train.hasRoomFor(2);
   }
