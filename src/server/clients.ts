@@ -41,6 +41,8 @@ export class Client {
   readonly delivery = new Delivery();
   /** The rate waits for this client. */
   followed = true;
+  /** Since when it takes far less than others, to leave it behind in time. */
+  slowSinceMs: number | null = null;
   /** Since when it is unhindered, to follow it again in time. */
   easySinceMs = 0;
   lastHeardMs: number;

@@ -3,12 +3,15 @@
  * steered by. Apart from the client, whose other fields are looked at for every train.
  */
 import type { Report } from '../protocol/from-client.js';
+import { positionsBetween } from '../protocol/position.js';
 
 /** Time constant over which delivery and loss are averaged. */
 const AVERAGE_MS = 100;
 const BEST_AVERAGE_MS = 3000;
 /** Loss is averaged over this many packets at least: of a few, one lost is not yet a share. */
 const LEAST_LOSS_PACKETS = 300;
+/** Older packets count for less and less in the evidence, from so many on at least. */
+const LEAST_MEMORY_PACKETS = 1000;
 
 export class Delivery {
   /** Packets per ms that reached the client lately. */
@@ -17,11 +20,26 @@ export class Delivery {
   bestPacketsPerMs = 0;
   /** Share of packets lost lately. */
   lossRatio = 0;
-  /** Packets, arrived or lost, that the loss is judged by. */
+  /** Packets, arrived or lost, since the evidence was last begun anew; of late ones the most. */
   evidencePackets = 0;
+  #evidenceLost = 0;
+  #evidenceFrom: number | null = null;
+  #position = 0;
   #packetsReceived = 0;
   #packetsLost = 0;
   #clockUs = 0;
+
+  /** Share of the evidence's packets that was lost. */
+  get evidenceLossRatio(): number {
+    return this.evidencePackets > 0 ? Math.max(0, this.#evidenceLost / this.evidencePackets) : 0;
+  }
+
+  /** What was sent before `position` counts no more: it was sent at another rate. */
+  beginEvidence(position: number): void {
+    this.#evidenceFrom = position;
+    this.evidencePackets = 0;
+    this.#evidenceLost = 0;
+  }
 
   /** By the client's clock, from the last report that was counted to this one. */
   elapsedMs(report: Report): number {
@@ -33,6 +51,7 @@ export class Delivery {
     this.#packetsReceived = report.packetsReceived;
     this.#packetsLost = report.packetsLost;
     this.#clockUs = report.clockUs;
+    this.#position = report.position;
   }
 
   /** Takes in what came since the last report that was counted. */
@@ -46,10 +65,22 @@ export class Delivery {
     const faded = this.bestPacketsPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
     this.bestPacketsPerMs = Math.max(faded, this.packetsPerMs);
     if (received + lost === 0) return;
-    this.evidencePackets += received + lost;
+    const sent = received + lost;
     const packets = Math.max(LEAST_LOSS_PACKETS, this.packetsPerMs * AVERAGE_MS);
-    const lossWeight = 1 - Math.exp(-(received + lost) / packets);
-    const lossRatio = this.lossRatio + lossWeight * (lost / (received + lost) - this.lossRatio);
+    const lossWeight = 1 - Math.exp(-sent / packets);
+    const lossRatio = this.lossRatio + lossWeight * (lost / sent - this.lossRatio);
     this.lossRatio = Math.max(0, lossRatio);
+    this.#addEvidence(sent, lost);
+  }
+
+  #addEvidence(sent: number, lost: number): void {
+    if (this.#evidenceFrom !== null) {
+      if (positionsBetween(this.#evidenceFrom, this.#position) < 0) return;
+      this.#evidenceFrom = null;
+    }
+    const memoryPackets = Math.max(LEAST_MEMORY_PACKETS, this.packetsPerMs * AVERAGE_MS);
+    const kept = Math.exp(-sent / memoryPackets);
+    this.evidencePackets = this.evidencePackets * kept + sent;
+    this.#evidenceLost = this.#evidenceLost * kept + lost;
   }
 }

@@ -8,6 +8,7 @@
  * learnt. The window bounds how far the sender may be ahead of a followed client, so that a
  * busy client's socket buffer does not overflow.
  */
+import { positionsBetween } from '../protocol/position.js';
 import type { Client } from './clients.js';
 
 export interface RateOptions {
@@ -28,6 +29,11 @@ const START_GROWTH = 2;
 const RECOVERY_GROWTH = 1.15;
 const CAREFUL_GROWTH = 1.005;
 const GROWTH = 1.02;
+/** A rate so much beyond what was sent lately was not tried. */
+const HEADROOM = 1.25;
+/** What was sent, averaged over about ten rounds; the most of it is forgotten over about fifty. */
+const SENT_WEIGHT = 0.1;
+const MOST_SENT_DECAY = 0.98;
 /** Shares of that rate where "near" begins and ends. */
 const NEAR_SHARE = 0.9;
 const BEYOND_SHARE = 1.1;
@@ -37,14 +43,14 @@ const SETTLE_MS = 150;
 const LOSS_TOLERANCE = 0.03;
 /** The path's usual loss falls only slowly to what a round happened to show. */
 const FLOOR_DECAY = 0.02;
-const LEAST_EVIDENCE_PACKETS = 500;
+const LEAST_EVIDENCE_PACKETS = 400;
 /** Lowerings in a row, between which it is tried whether they bring the loss down. */
 const TRIAL_BEGINS = 2;
 const TRIAL_ENDS = 4;
 /** A hindered client that takes less than this share of the best one is left behind. */
 const FOLLOW_SHARE = 0.5;
 const HINDERED_LOSS = 0.1;
-const JUDGE_AFTER_MS = 60;
+const LEAVE_AFTER_MS = 80;
 const FOLLOW_AGAIN_MS = 500;
 /** A followed client not heard of for this long no longer holds the window. */
 const UNHEARD_MS = 300;
@@ -64,6 +70,10 @@ export class RateController {
 
   readonly #options: RateOptions;
   #isStarting = true;
+  /** Send position at which the rate was last raised. */
+  #steppedAt = 0;
+  #sentPerMs = 0;
+  #mostSentPerMs = 0;
   #lossFloor = 0;
   /** How often the rate was lowered since it was last raised, and what was so when the trial began. */
   #lowerings = 0;
@@ -79,6 +89,17 @@ export class RateController {
     this.#options = options;
     this.bytesPerMs = Math.min(INITIAL_BYTES_PER_MS, options.ceilingBytesPerMs);
     this.windowPackets = Math.ceil(SMALLEST_WINDOW_BYTES / options.packetBytes);
+  }
+
+  /**
+   * What is known of the network in bytes per millisecond: the rate, unless something else limits
+   * the sender. A rate that nothing makes use of rises on a few full rounds, and no loss brings it down.
+   */
+  get triedBytesPerMs(): number {
+    return Math.min(
+      this.bytesPerMs,
+      Math.max(this.#mostSentPerMs * HEADROOM, INITIAL_BYTES_PER_MS),
+    );
   }
 
   /** Notes bytes handed to the network. */
@@ -97,31 +118,44 @@ export class RateController {
     const sentPerMs = this.#roundBytes / elapsedMs;
     this.#roundAtMs = now;
     this.#roundBytes = 0;
+    this.#averageSent(sentPerMs);
 
     const reporting = sentinels.filter((client) => client.reportedMs !== null);
     this.#chooseFollowed(now, reporting, position);
     const followed = reporting.filter((client) => client.followed);
     this.#setWindow(followed);
-    if (followed.length === 0 || now < this.#settleUntilMs) return;
-
-    let loss = 0;
-    let leastDelivered = Number.POSITIVE_INFINITY;
-    let evidence = Number.POSITIVE_INFINITY;
-    for (const { delivery } of followed) {
-      if (delivery.evidencePackets < evidence) evidence = delivery.evidencePackets;
-      if (delivery.lossRatio > loss) loss = delivery.lossRatio;
-      if (delivery.packetsPerMs < leastDelivered) leastDelivered = delivery.packetsPerMs;
+    if (now < this.#settleUntilMs) {
+      // Only packets sent after the last lowering can tell whether it was enough.
+      for (const { delivery } of followed) delivery.beginEvidence(position);
+      return;
     }
+
+    const judged = followed.filter(
+      ({ delivery }) => delivery.evidencePackets >= LEAST_EVIDENCE_PACKETS,
+    );
+    if (judged.length === 0) return;
+    const loss = Math.max(...judged.map(lossOf));
     if (loss < this.#lossFloor) this.#lossFloor += FLOOR_DECAY * (loss - this.#lossFloor);
     if (loss > this.#lossFloor + LOSS_TOLERANCE) {
-      // Only packets sent after the last lowering can tell whether it was enough.
-      if (evidence < LEAST_EVIDENCE_PACKETS) return;
-      this.#lower(now, loss, leastDelivered);
-      for (const { delivery } of followed) delivery.evidencePackets = 0;
+      // Many clients behind one full link tell its speed together better than the one that got
+      // least, which may only have been busy.
+      const leastLoss = this.#lossFloor + LOSS_TOLERANCE / 2;
+      const losing = judged.filter((client) => lossOf(client) > leastLoss);
+      this.#lower(now, loss, median(losing.map(({ delivery }) => delivery.packetsPerMs)));
     } else {
       this.#lowerings = 0;
+      if (this.#isStarting && !this.#isStepHeardOf(now, judged)) return;
       this.#raise(sentPerMs);
+      this.#steppedAt = position;
     }
+  }
+
+  /** At the start a step is large: not another one before it is heard how the last one went. */
+  #isStepHeardOf(now: number, clients: readonly Client[]): boolean {
+    return clients.every(
+      ({ reportedMs, position }) =>
+        now - reportedMs! > UNHEARD_MS || positionsBetween(this.#steppedAt, position) >= 0,
+    );
   }
 
   #lower(now: number, loss: number, deliveredPerMs: number): void {
@@ -153,6 +187,11 @@ export class RateController {
     return deliveredPerMs / this.#trialDeliveredPerMs < (1 + rateShare) / 2;
   }
 
+  #averageSent(sentPerMs: number): void {
+    this.#sentPerMs += SENT_WEIGHT * (sentPerMs - this.#sentPerMs);
+    this.#mostSentPerMs = Math.max(this.#sentPerMs, this.#mostSentPerMs * MOST_SENT_DECAY);
+  }
+
   #raise(sentPerMs: number): void {
     // Where something else than the rate limits the sender, a higher rate would say nothing.
     if (sentPerMs < this.bytesPerMs * 0.7) return;
@@ -171,6 +210,7 @@ export class RateController {
       if (this.#options.waitForSlow) {
         client.followed = true;
       } else if (!this.#isHindered(client, position)) {
+        client.slowSinceMs = null;
         if (client.easySinceMs === 0) client.easySinceMs = now;
         if (now - client.easySinceMs >= FOLLOW_AGAIN_MS) client.followed = true;
       } else {
@@ -191,9 +231,13 @@ export class RateController {
     }
     if (client.delivery.packetsPerMs >= FOLLOW_SHARE * best) {
       client.followed = true;
-    } else if (client.followed && now - client.joinedMs > JUDGE_AFTER_MS) {
+      client.slowSinceMs = null;
+    } else if (client.followed) {
+      client.slowSinceMs ??= now;
+      if (now - client.slowSinceMs < LEAVE_AFTER_MS) return;
+      client.slowSinceMs = null;
       client.followed = false;
-      this.#startOver(best);
+      this.#goBackTo(best);
     }
   }
 
@@ -204,11 +248,10 @@ export class RateController {
   }
 
   /** The client that held the rate down no longer counts: go back to what the best one took. */
-  #startOver(bestDeliveredPerMs: number): void {
+  #goBackTo(bestDeliveredPerMs: number): void {
     const carried = bestDeliveredPerMs * this.#options.packetBytes;
     this.bytesPerMs = Math.max(this.bytesPerMs, Math.min(carried, this.#options.ceilingBytesPerMs));
     this.#fullBytesPerMs = Number.POSITIVE_INFINITY;
-    this.#isStarting = true;
   }
 
   #setWindow(followed: readonly Client[]): void {
@@ -233,4 +276,12 @@ export class RateController {
     if (reportedMs <= sentinelSinceMs) return false;
     return this.#options.waitForSlow || now - reportedMs < UNHEARD_MS;
   }
+}
+
+function lossOf({ delivery }: Client): number {
+  return delivery.evidenceLossRatio;
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1]!;
 }

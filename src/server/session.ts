@@ -142,11 +142,11 @@ export class ServerSession {
   }
 
   /**
-   * At most what half a millisecond carries, and one packet at least: a switch or a shaper with a small
-   * bucket lets that pass whole, where of longer trains it would have to make single packets.
+   * At most what half a millisecond carries, as far as that was tried, and one packet at least: a switch or a
+   * shaper with a small bucket lets that pass whole, where of longer trains it would have to make single packets.
    */
   get #mostTrainBytes(): number {
-    return Math.min(this.#config.mostTrainBytes, Math.floor(this.#rate.bytesPerMs / 2));
+    return Math.min(this.#config.mostTrainBytes, Math.floor(this.#rate.triedBytesPerMs / 2));
   }
 
   #single(bytes: Buffer, to: Peer | null, out: Buffer): Transmit {

@@ -80,6 +80,32 @@ test('packets that overtake each other are no loss, once all have come', () => {
   );
 });
 
+test('evidence begun anew is of packets sent since, however late the reports of older ones come', () => {
+  const client = clientOf(1n);
+  const { delivery } = client;
+  let lost = 0;
+  const hear = (position: number, newlyLost: number) => {
+    lost += newlyLost;
+    const counts = { packetsReceived: position - lost, packetsLost: lost };
+    client.report(
+      reportOf({ position, ...counts, clockUs: position * 100 }),
+      10_000,
+      position / 10,
+    );
+  };
+  hear(0, 0);
+  hear(1000, 500);
+  assert.equal(delivery.evidencePackets, 1000);
+  assert.equal(delivery.evidenceLossRatio, 0.5);
+  delivery.beginEvidence(2500);
+  hear(2000, 500);
+  hear(3000, 500);
+  assert.equal(delivery.evidencePackets, 0, 'some of these were sent before');
+  hear(3500, 0);
+  assert.equal(delivery.evidencePackets, 500);
+  assert.equal(delivery.evidenceLossRatio, 0);
+});
+
 test('property: reports that come late or twice change nothing', () => {
   const order = fc.array(fc.nat({ max: 29 }), { minLength: 1, maxLength: 60 });
   fc.assert(

@@ -19,10 +19,12 @@ export interface PathOptions {
 class Path {
   options: PathOptions;
   readonly client: Client;
-  #received = 0;
   #sent = 0;
   /** Packets that go through or are lost add up to whole ones over time. */
   #through = 0;
+  /** What came while the client was busy waits in its socket's buffer. */
+  #unread = 0;
+  #busyMs = 0;
 
   constructor(id: bigint, options: PathOptions) {
     this.options = options;
@@ -32,19 +34,30 @@ class Path {
 
   carry(packets: number): void {
     const { packetsPerMs, ownLoss } = this.options;
+    const came = Math.min(packets, packetsPerMs) * (1 - ownLoss);
     this.#sent += packets;
-    this.#through += Math.min(packets, packetsPerMs) * (1 - ownLoss);
+    if (this.#busyMs > 0) {
+      this.#busyMs--;
+      this.#unread += came;
+    } else {
+      this.#through += this.#unread + came;
+      this.#unread = 0;
+    }
+  }
+
+  /** For so long from now on the client reports, but takes no packets. */
+  pause(forMs: number): void {
+    this.#busyMs = forMs;
   }
 
   report(now: number, position: number): void {
-    this.#received = Math.floor(this.#through);
     this.client.report(
       {
         session: 1n,
         client: this.client.id,
         position,
-        packetsReceived: this.#received >>> 0,
-        packetsLost: (this.#sent - this.#received) >>> 0,
+        packetsReceived: Math.floor(this.#through) >>> 0,
+        packetsLost: Math.floor(this.#sent - this.#through - this.#unread) >>> 0,
         clockUs: (now * 1000) >>> 0,
         missingChunks: 1000,
         provenChunks: 0,

@@ -107,6 +107,32 @@ test('a rate that nothing makes use of does not rise: it would say nothing', () 
   assert(network.rate.bytesPerMs <= before * 2);
 });
 
+test('a rate that only short bursts make use of counts as tried only as far as was sent', () => {
+  const network = new Network({ ceilingBytesPerMs }, {});
+  network.run(3000);
+  assert.equal(network.rate.triedBytesPerMs, ceilingBytesPerMs, 'steadily used, it is');
+  for (let burst = 0; burst < 50; burst++) {
+    network.run(40, 1);
+    network.run(160, 0);
+  }
+  assert.equal(network.rate.bytesPerMs, ceilingBytesPerMs);
+  const sentBytesPerMs = (network.measure(40) * PACKET_BYTES) / 5;
+  assert(network.rate.triedBytesPerMs < 2.5 * sentBytesPerMs, `${network.rate.triedBytesPerMs}`);
+});
+
+test('clients behind one full link tell its speed together, whoever of them was busy', () => {
+  const path = { packetsPerMs: 100 };
+  const network = new Network({ ceilingBytesPerMs }, path, path, path, path, path);
+  network.run(3000);
+  let least = Number.POSITIVE_INFINITY;
+  for (let turn = 0; turn < 60; turn++) {
+    network.paths[turn % 5]!.pause(60);
+    network.run(60);
+    least = Math.min(least, network.packetsPerMs);
+  }
+  assert(least > 80, `the rate fell to ${least} packets/ms`);
+});
+
 test('with no client to follow the rate stays as it is', () => {
   const network = new Network({});
   const before = network.rate.bytesPerMs;

@@ -26,9 +26,9 @@ const BYTES_PER_LOOK = 1024 * 1024;
 const LEAST_BUSY_POLL_MS = 5;
 const MOST_BUSY_POLL_MS = 20;
 const SMALL_BUFFER_BYTES = 8 * 1024 * 1024;
-/** Few packets are answers that something waits for. */
+/** A few packets are answers that something waits for. */
+const FEW_BYTES = 24 * 1024;
 const FEW_POLL_MS = 2;
-const MANY_DATAGRAMS = 16;
 const IDLE_POLL_MS = 8;
 /** A timer does not go off sooner. */
 const LEAST_PAUSE_MS = 1;
@@ -110,7 +110,7 @@ class Poller {
 
   #pauseAfter(datagrams: number, bytes: number): number {
     if (datagrams === 0) return Math.min(this.#waitMs * 2, IDLE_POLL_MS);
-    if (datagrams < MANY_DATAGRAMS || this.#isSmall) return FEW_POLL_MS;
+    if (bytes < FEW_BYTES || this.#isSmall) return FEW_POLL_MS;
     const fittingMs = (this.#busyPollMs * BYTES_PER_LOOK) / bytes;
     this.#busyPollMs = Math.min(MOST_BUSY_POLL_MS, Math.max(LEAST_BUSY_POLL_MS, fittingMs));
     return this.#busyPollMs;
