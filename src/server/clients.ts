@@ -105,7 +105,7 @@ export class Client {
     // An old report comes late; a client that suspended, or was forged, starts a new count.
     if (isLate && now - this.reportedMs! < NEW_COUNT_AFTER_MS) return;
     if (this.reportedMs !== null && !isLate && elapsedMs < NEW_COUNT_AFTER_MS) {
-      this.delivery.average(report, elapsedMs);
+      this.delivery.average(report, elapsedMs, this.position);
     }
     this.reportedMs = now;
     this.lastHeardMs = now;

@@ -24,7 +24,6 @@ export class Delivery {
   evidencePackets = 0;
   #evidenceLost = 0;
   #evidenceFrom: number | null = null;
-  #position = 0;
   #packetsReceived = 0;
   #packetsLost = 0;
   #clockUs = 0;
@@ -51,31 +50,33 @@ export class Delivery {
     this.#packetsReceived = report.packetsReceived;
     this.#packetsLost = report.packetsLost;
     this.#clockUs = report.clockUs;
-    this.#position = report.position;
   }
 
-  /** Takes in what came since the last report that was counted. */
-  average(report: Report, elapsedMs: number): void {
+  /**
+   * Takes in what came since the last report that was counted.
+   * @param fromPosition what that one had seen
+   */
+  average(report: Report, elapsedMs: number, fromPosition: number): void {
     const received = (report.packetsReceived - this.#packetsReceived) | 0;
     // Below 0 when packets that were missed came after all.
     const lost = (report.packetsLost - this.#packetsLost) | 0;
-    if (received < 0 || received + lost < 0) return;
+    const sent = received + lost;
+    if (received < 0 || sent < 0) return;
     const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
     this.packetsPerMs += weight * (received / elapsedMs - this.packetsPerMs);
     const faded = this.bestPacketsPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
     this.bestPacketsPerMs = Math.max(faded, this.packetsPerMs);
-    if (received + lost === 0) return;
-    const sent = received + lost;
+    if (sent === 0) return;
     const packets = Math.max(LEAST_LOSS_PACKETS, this.packetsPerMs * AVERAGE_MS);
     const lossWeight = 1 - Math.exp(-sent / packets);
     const lossRatio = this.lossRatio + lossWeight * (lost / sent - this.lossRatio);
     this.lossRatio = Math.max(0, lossRatio);
-    this.#addEvidence(sent, lost);
+    this.#addEvidence(sent, lost, fromPosition);
   }
 
-  #addEvidence(sent: number, lost: number): void {
+  #addEvidence(sent: number, lost: number, fromPosition: number): void {
     if (this.#evidenceFrom !== null) {
-      if (positionsBetween(this.#evidenceFrom, this.#position) < 0) return;
+      if (positionsBetween(this.#evidenceFrom, fromPosition) < 0) return;
       this.#evidenceFrom = null;
     }
     const memoryPackets = Math.max(LEAST_MEMORY_PACKETS, this.packetsPerMs * AVERAGE_MS);

@@ -70,7 +70,7 @@ export class RateController {
 
   readonly #options: RateOptions;
   #isStarting = true;
-  /** Send position at which the rate was last raised. */
+  /** Send position when the rate was last to rise. */
   #steppedAt = 0;
   #sentPerMs = 0;
   #mostSentPerMs = 0;
@@ -153,8 +153,7 @@ export class RateController {
   /** At the start a step is large: not another one before it is heard how the last one went. */
   #isStepHeardOf(now: number, clients: readonly Client[]): boolean {
     return clients.every(
-      ({ reportedMs, position }) =>
-        now - reportedMs! > UNHEARD_MS || positionsBetween(this.#steppedAt, position) >= 0,
+      (client) => isUnheard(client, now) || positionsBetween(this.#steppedAt, client.position) >= 0,
     );
   }
 
@@ -235,7 +234,6 @@ export class RateController {
     } else if (client.followed) {
       client.slowSinceMs ??= now;
       if (now - client.slowSinceMs < LEAVE_AFTER_MS) return;
-      client.slowSinceMs = null;
       client.followed = false;
       this.#goBackTo(best);
     }
@@ -274,8 +272,12 @@ export class RateController {
     if (!followed || reportedMs === null || sentinelSinceMs === null) return false;
     // Chosen only now, it has not yet told how far it is.
     if (reportedMs <= sentinelSinceMs) return false;
-    return this.#options.waitForSlow || now - reportedMs < UNHEARD_MS;
+    return this.#options.waitForSlow || !isUnheard(client, now);
   }
+}
+
+function isUnheard({ reportedMs }: Client, now: number): boolean {
+  return reportedMs === null || now - reportedMs >= UNHEARD_MS;
 }
 
 function lossOf({ delivery }: Client): number {
