@@ -1,8 +1,7 @@
 /** Where a case plays: a world, an image, and whole-process runs of each program. */
 
-import { existsSync, readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { statSync } from 'node:fs';
+import { basename } from 'node:path';
 import {
   type ClientProgram,
   type ServerProgram,
@@ -13,6 +12,7 @@ import type { RunningProcess, StartOptions } from '../test/lab/running.js';
 import { allocatedBytes, Scratch } from '../test/lab/scratch.js';
 import { toolPath } from '../test/lab/tools.js';
 import { type Host, type LinkOptions, World } from '../test/lab/world.js';
+import { ReadyMemory } from './ready-memory.js';
 
 export interface OurRun {
   /** Whole processes. */
@@ -33,18 +33,13 @@ export interface OurOptions extends StartOptions {
   clientsFirst?: boolean;
 }
 
-/**
- * A virtual machine gives memory that was freed back to its host, which takes some time: without a
- * pause, whoever runs after the one with the largest copies takes up to 1.4 times as long.
- */
-const settleMsPerGibibyte = 1000;
-
 /** Far above any sound run. */
 const hangMs = 900_000;
 
 export class Stage {
   readonly scratch = new Scratch();
   readonly world: World;
+  readonly #memory = new ReadyMemory(this.scratch);
 
   /** @param links the server's link, then one for each client */
   constructor(links: LinkOptions[]) {
@@ -69,17 +64,18 @@ export class Stage {
     return this.scratch.path(`client-${host.number}`, basename(image));
   }
 
-  /** Empties the folders that copies go to, and waits until their memory is settled. */
-  async clearCopies(): Promise<void> {
-    let freedBytes = 0;
+  /**
+   * Empties the folders that copies go to.
+   *
+   * @param comingBytes what the next copies will take: so much memory is made ready
+   */
+  clearCopies(comingBytes = 0): void {
     for (const host of this.clientHosts()) {
-      const folder = this.scratch.path(`client-${host.number}`);
-      const names = existsSync(folder) ? readdirSync(folder) : [];
-      for (const name of names) freedBytes += allocatedBytes(join(folder, name));
-      this.scratch.remove(folder);
-      this.scratch.makeFolder(`client-${host.number}`);
+      const folder = `client-${host.number}`;
+      this.scratch.remove(this.scratch.path(folder));
+      this.scratch.makeFolder(folder);
     }
-    await setTimeout((freedBytes / 2 ** 30) * settleMsPerGibibyte);
+    this.#memory.provide(comingBytes);
   }
 
   /**
@@ -89,8 +85,8 @@ export class Stage {
    */
   async ours(image: string, options: OurOptions = {}): Promise<OurRun> {
     const { clientCount, common = [], server: serverArgs = [], clientsFirst, ...start } = options;
-    await this.clearCopies();
     const hosts = this.clientHosts(clientCount);
+    this.clearCopies(hosts.length * allocatedBytes(image));
     const startMs = performance.now();
     const clients = hosts.map((host) =>
       startClient(host, ['-o', this.copyPath(host, image), ...common], start),
@@ -115,8 +111,8 @@ export class Stage {
     clientCount?: number,
   ): Promise<number> {
     const [receiver, sender] = [toolPath('udp-receiver'), toolPath('udp-sender')];
-    await this.clearCopies();
     const hosts = this.clientHosts(clientCount);
+    this.clearCopies(hosts.length * statSync(image).size);
     const common = ['--nokbd', '--interface', 'e0', '--file'];
     const pipe = (command?: string) => (command === undefined ? [] : ['--pipe', command]);
     const startMs = performance.now();
@@ -143,8 +139,8 @@ export class Stage {
    */
   async uftp(image: string, clientCount?: number): Promise<number> {
     const [daemon, sender] = [toolPath('uftpd'), toolPath('uftp')];
-    await this.clearCopies();
     const hosts = this.clientHosts(clientCount);
+    this.clearCopies(hosts.length * statSync(image).size);
     const daemons = hosts.map((host) => {
       const folder = this.scratch.path(`client-${host.number}`);
       return host.start(daemon, ['-d', '-I', 'e0', '-D', folder, '-B', '4000000']);

@@ -29,7 +29,7 @@ function hugeImage(stage: Stage): string {
  * the first block on the wire. The server has only just said that it serves, and has no cache.
  */
 async function secondsToFirstBlock(stage: Stage, image: string): Promise<number> {
-  await stage.clearCopies();
+  stage.clearCopies();
   const [clientHost, witnessHost] = stage.clientHosts();
   const path = fileURLToPath(new URL('../witness.js', import.meta.url));
   const witness = witnessHost!.start(process.execPath, [path, witnessHost!.address]);

@@ -2,6 +2,7 @@
 
 import { blocksOfChunks, leastBlocks } from '../../test/lab/passes.js';
 import { startClient, startServer } from '../../test/lab/programs.js';
+import { allocatedBytes } from '../../test/lab/scratch.js';
 import type { BenchCase, Context } from '../case.js';
 import { ratio, samplesOf } from '../case.js';
 import { linksFor, onStage, type Stage } from '../stage.js';
@@ -11,7 +12,7 @@ const clientCount = 8;
 const passSeconds = 10;
 
 async function joinOneByOne(stage: Stage, image: string, rate: number) {
-  await stage.clearCopies();
+  stage.clearCopies(stage.clientHosts().length * allocatedBytes(image));
   const hosts = stage.clientHosts();
   const args = ['-f', image, '--no-cache', '--rate', `${rate}`, '--exit-after', `${clientCount}`];
   const server = startServer(stage.serverHost, args);

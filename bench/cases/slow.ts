@@ -1,6 +1,7 @@
 /** One client behind a tenth of the bandwidth must not hold up the others. */
 
 import { startClient, startServer } from '../../test/lab/programs.js';
+import { allocatedBytes } from '../../test/lab/scratch.js';
 import { alternate, type BenchCase, ratio } from '../case.js';
 import { linksFor, onStage, type Stage } from '../stage.js';
 import { shapedBitsPerSecond } from './shaped.js';
@@ -9,7 +10,7 @@ const goodCount = 3;
 
 /** @returns seconds until the good clients have their copies; the slow one is then stopped */
 async function besideSlow(stage: Stage, image: string): Promise<number> {
-  await stage.clearCopies();
+  stage.clearCopies(stage.clientHosts().length * allocatedBytes(image));
   const [slowHost] = stage.clientHosts().slice(goodCount);
   const goodHosts = stage.clientHosts(goodCount);
   const startMs = performance.now();
