@@ -32,8 +32,8 @@ import type { Source } from './source/source.js';
 import { SourceWatch } from './source/source-watch.js';
 import { UnreadablePlaces } from './source/unreadable-places.js';
 import { ChunkMemory } from './workers/chunk-memory.js';
-import { ChunkPool } from './workers/chunk-pool.js';
 import { ChunkReader } from './workers/chunk-reader.js';
+import { ChunkTurns } from './workers/chunk-turns.js';
 import { Compression } from './workers/compression.js';
 import { loadZstd } from './workers/zstd.js';
 
@@ -81,7 +81,7 @@ class Server {
   readonly #blockSize: number;
   readonly #map: BlockMapBuilder;
   readonly #memory: ChunkMemory;
-  readonly #pool: ChunkPool;
+  readonly #jobs: ChunkTurns;
   readonly #socket: dgram.Socket;
   readonly #preparation: Preparation;
   readonly #cache: MapCache | null;
@@ -134,9 +134,9 @@ class Server {
       Math.max(LEAST_SLOTS, Math.floor(CHUNK_MEMORY_BYTES / geometry.chunkSizeBytes)),
       geometry.chunkSizeBytes,
     );
-    this.#pool = new ChunkPool(this.#memory);
+    this.#jobs = new ChunkTurns(this.#memory, digestOf);
     this.#socket = dgram.createSocket({ type: isIPv6Address(options.group) ? 'udp6' : 'udp4' });
-    this.#preparation = new Preparation(this.#map, this.#pool, source.fd, extentsOf(source.fd), {
+    this.#preparation = new Preparation(this.#map, this.#jobs, source.fd, extentsOf(source.fd), {
       isStreaming: () => this.#reader.isStreaming(now()),
       onComplete: () => this.#mapComplete(),
       onUnreadable: (chunk, reason) => {
@@ -162,7 +162,7 @@ class Server {
     );
     this.#reader = new ChunkReader(
       this.#map,
-      this.#pool,
+      this.#jobs,
       this.#memory,
       this.#source.fd,
       this.#compression,
@@ -386,6 +386,6 @@ class Server {
     await this.#sayGoodbye();
     this.#sender?.close();
     this.#socket.close();
-    await this.#pool.close();
+    await this.#jobs.close();
   }
 }

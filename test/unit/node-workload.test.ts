@@ -14,7 +14,7 @@ interface Pace {
 /** What comes of two seconds at a pace. */
 function burdenOf({ jobMs, otherMs, idleMs, share }: Pace): Burden | null {
   let cpuMs = 0;
-  const workload = new Workload(0, () => cpuMs);
+  const workload = new Workload(0, 500, () => cpuMs);
   for (let nowMs = 0; nowMs < 2000; nowMs += idleMs) {
     nowMs += otherMs + jobMs;
     cpuMs += (otherMs + jobMs) * share;
@@ -43,7 +43,7 @@ test('a thread that waits for the disk is helped', () => {
 
 test('one long wait is enough', () => {
   let cpuMs = 0;
-  const workload = new Workload(0, () => cpuMs);
+  const workload = new Workload(0, 500, () => cpuMs);
   cpuMs = 0.6;
   assert.equal(workload.note(0.3, 0.3), null);
   assert.equal(workload.note(60, 60.3), 'disk');

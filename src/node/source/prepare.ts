@@ -13,6 +13,8 @@ import { type ExtentFinder, HoleSearch } from './holes.js';
 const SPARE_CORES = 0.25;
 const LOOK_AGAIN_MS = 50;
 
+export type PatientJobs = Pick<ChunkPool, 'submitPatient' | 'workerCount'>;
+
 export interface PreparationEvents {
   /** Whether chunks are read for the network. */
   isStreaming: () => boolean;
@@ -24,7 +26,7 @@ export interface PreparationEvents {
 
 export class Preparation {
   readonly #map: BlockMapBuilder;
-  readonly #pool: ChunkPool;
+  readonly #jobs: PatientJobs;
   readonly #fd: number;
   readonly #events: PreparationEvents;
   readonly #holes: HoleSearch | null;
@@ -38,14 +40,14 @@ export class Preparation {
   /** @param extents null where holes have to be read to be found */
   constructor(
     map: BlockMapBuilder,
-    pool: ChunkPool,
+    jobs: PatientJobs,
     fd: number,
     extents: ExtentFinder | null,
     events: PreparationEvents,
     idle: Pick<IdleCores, 'count'> = new IdleCores(now()),
   ) {
     this.#map = map;
-    this.#pool = pool;
+    this.#jobs = jobs;
     this.#fd = fd;
     this.#holes = extents === null ? null : new HoleSearch(map, extents);
     this.#events = events;
@@ -80,7 +82,7 @@ export class Preparation {
   /** Keeps the pool's patient queue filled. */
   #advance(): void {
     const { geometry } = this.#map;
-    while (this.#running < this.#pool.workerCount && !this.#isStopped) {
+    while (this.#running < this.#jobs.workerCount && !this.#isStopped) {
       if (this.#mustWait) {
         clearTimeout(this.#timer);
         this.#timer = setTimeout(() => this.#advance(), LOOK_AGAIN_MS);
@@ -90,7 +92,7 @@ export class Preparation {
       if (chunk < 0) break;
       this.#next = chunk + 1;
       this.#running++;
-      this.#pool.submitPatient(
+      this.#jobs.submitPatient(
         {
           op: 'read',
           fd: this.#fd,

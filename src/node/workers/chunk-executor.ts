@@ -12,13 +12,15 @@ const debug = debugLog('multiclient:workers');
 
 /** Larger chunks would keep the network waiting. */
 const MOST_BYTES_HERE = 1024 * 1024;
+/** A core that is nobody else's for a moment is not yet one to spare. */
+const SHARE_WINDOW_MS = 500;
 
 type Done = (result: ChunkResult) => void;
 
 export class ChunkExecutor {
   readonly #memory: ChunkMemory;
   readonly #runner: ChunkRunner;
-  readonly #workload = new Workload(now(), cpuMs);
+  readonly #workload = new Workload(now(), SHARE_WINDOW_MS);
   /** Until what they need is loaded. */
   #waiting: { job: ChunkJob; done: Done }[] | null = null;
   #pool: ChunkPool | null = null;
@@ -85,10 +87,4 @@ export class ChunkExecutor {
     this.#isClosed = true;
     await this.#pool?.close();
   }
-}
-
-/** Processor time of this process. */
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }

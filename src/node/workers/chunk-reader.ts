@@ -5,7 +5,7 @@ import type { ReadOrder } from '../../server/orders.js';
 import { now } from '../clock.js';
 import type { ChunkResult } from './chunk-jobs.js';
 import type { ChunkMemory } from './chunk-memory.js';
-import type { ChunkPool } from './chunk-pool.js';
+import type { ChunkTurns } from './chunk-turns.js';
 import type { Compression } from './compression.js';
 
 /** So many chunks of the pass underway at once, and the network must be waiting for them. */
@@ -15,7 +15,7 @@ const PAUSE_MS = 50;
 
 export class ChunkReader {
   readonly #map: BlockMapBuilder;
-  readonly #pool: ChunkPool;
+  readonly #jobs: Pick<ChunkTurns, 'submit'>;
   readonly #memory: ChunkMemory;
   readonly #fd: number;
   readonly #compression: Compression;
@@ -26,13 +26,13 @@ export class ChunkReader {
 
   constructor(
     map: BlockMapBuilder,
-    pool: ChunkPool,
+    jobs: Pick<ChunkTurns, 'submit'>,
     memory: ChunkMemory,
     fd: number,
     compression: Compression,
   ) {
     this.#map = map;
-    this.#pool = pool;
+    this.#jobs = jobs;
     this.#memory = memory;
     this.#fd = fd;
     this.#compression = compression;
@@ -50,7 +50,7 @@ export class ChunkReader {
     const choice = this.#compression.choose(chunk, mends);
     const isFirst = this.#readBefore.set(chunk);
     this.#underway++;
-    this.#pool.submit(
+    this.#jobs.submit(
       {
         op: 'read',
         fd: this.#fd,

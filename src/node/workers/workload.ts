@@ -7,21 +7,24 @@
 export type Burden = 'disk' | 'processor';
 
 const MOST_CORE_SHARE = 0.9;
-/** A core that is nobody else's for a moment is not yet one to spare. */
-const SHARE_WINDOW_MS = 500;
 /** Jobs take so many times as long as all that is computed meanwhile: the thread waits for the disk. */
 const MOST_WAIT_FACTOR = 4;
 const JOBS_WINDOW_MS = 50;
 
 export class Workload {
+  readonly #shareWindowMs: number;
   readonly #cpuMs: () => number;
   #windowMs: number;
   #windowCpuMs: number;
   #jobsMs = 0;
   #jobsCpuMs: number;
 
-  /** @param cpuMs processor time that the process has had: it is asked for seldom, as asking takes time */
-  constructor(nowMs: number, cpuMs: () => number) {
+  /**
+   * @param shareWindowMs so long a whole core has to be this process's to be one to spare
+   * @param cpuMs processor time that the process has had: it is asked for seldom, as asking takes time
+   */
+  constructor(nowMs: number, shareWindowMs: number, cpuMs: () => number = processCpuMs) {
+    this.#shareWindowMs = shareWindowMs;
     this.#cpuMs = cpuMs;
     this.#windowMs = nowMs;
     this.#windowCpuMs = cpuMs();
@@ -35,7 +38,9 @@ export class Workload {
   note(tookMs: number, nowMs: number): Burden | null {
     this.#jobsMs += tookMs;
     if (this.#jobsMs >= JOBS_WINDOW_MS && this.#isWaiting()) return 'disk';
-    return nowMs - this.#windowMs >= SHARE_WINDOW_MS && this.#isBusy(nowMs) ? 'processor' : null;
+    return nowMs - this.#windowMs >= this.#shareWindowMs && this.#isBusy(nowMs)
+      ? 'processor'
+      : null;
   }
 
   #isWaiting(): boolean {
@@ -54,4 +59,9 @@ export class Workload {
     this.#windowCpuMs = cpuMs;
     return isBusy;
   }
+}
+
+function processCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
