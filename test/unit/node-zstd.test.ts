@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { loadZstd, type Zstd, type ZstdKind } from '../../src/node/workers/zstd.js';
+import { loadZstd, loadZstdOf, type Zstd, type ZstdKind } from '../../src/node/workers/zstd.js';
 import { claimsLength } from '../../src/node/workers/zstd-frame.js';
 
 const kinds: ZstdKind[] = ['node', 'library', 'wasm'];
 const available: Zstd[] = [];
 for (const kind of kinds) {
-  const zstd = await loadZstd([kind]);
+  const zstd = await loadZstdOf([kind]);
   if (zstd !== null) available.push(zstd);
 }
-const wasm = (await loadZstd(['wasm']))!;
+const wasm = (await loadZstdOf(['wasm']))!;
 
 function compressed(zstd: Zstd, content: Buffer, level: number): Buffer {
   const output = Buffer.alloc(content.length + 1024);

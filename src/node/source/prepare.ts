@@ -79,7 +79,7 @@ export class Preparation {
     return this.#idle.count(now()) < SPARE_CORES && this.#events.isStreaming();
   }
 
-  /** Keeps the pool's patient queue filled. */
+  /** Keeps the patient queue filled. */
   #advance(): void {
     const { geometry } = this.#map;
     while (this.#running < this.#jobs.workerCount && !this.#isStopped) {

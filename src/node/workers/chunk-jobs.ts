@@ -58,3 +58,10 @@ export type ChunkResult =
   /** What a check found: null for zeros; an empty digest where none was wanted. */
   | { kind: 'found'; digest: Uint8Array | null }
   | { kind: 'failed'; code: string; reason: string };
+
+export type JobDone = (result: ChunkResult) => void;
+
+export interface WaitingJob {
+  job: ChunkJob;
+  done: JobDone;
+}

@@ -1,7 +1,7 @@
 /** A few chunk workers and their queues: urgent jobs first, then those that can wait. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { ChunkJob, ChunkResult } from './chunk-jobs.js';
+import type { ChunkJob, ChunkResult, JobDone, WaitingJob } from './chunk-jobs.js';
 import type { ChunkMemory } from './chunk-memory.js';
 
 /** Jobs that pass in one message: waking a thread costs more than handing over a job. */
@@ -10,16 +10,11 @@ const JOBS_PER_MESSAGE = 8;
 const MESSAGES_PER_WORKER = 2;
 const MOST_WORKERS = 8;
 
-interface Waiting {
-  job: ChunkJob;
-  done: (result: ChunkResult) => void;
-}
-
 export class ChunkPool {
   readonly #workers: { worker: Worker; load: number }[] = [];
-  readonly #urgent: Waiting[] = [];
-  readonly #patient: Waiting[] = [];
-  readonly #running = new Map<number, Waiting[]>();
+  readonly #urgent: WaitingJob[] = [];
+  readonly #patient: WaitingJob[] = [];
+  readonly #running = new Map<number, WaitingJob[]>();
   #nextId = 0;
   #isDispatchQueued = false;
   #isClosed = false;
@@ -49,13 +44,13 @@ export class ChunkPool {
   }
 
   /** @param done called with the result; never after `close` */
-  submit(job: ChunkJob, done: (result: ChunkResult) => void): void {
+  submit(job: ChunkJob, done: JobDone): void {
     this.#urgent.push({ job, done });
     this.#queueDispatch();
   }
 
   /** As `submit`, after everything urgent. */
-  submitPatient(job: ChunkJob, done: (result: ChunkResult) => void): void {
+  submitPatient(job: ChunkJob, done: JobDone): void {
     this.#patient.push({ job, done });
     this.#queueDispatch();
   }

@@ -43,8 +43,16 @@ const OPENERS: Record<ZstdKind, () => ZstdEngine | null | Promise<ZstdEngine | n
   wasm: openWasm,
 };
 
-/** @returns the best implementation of those given; null where none can be had */
-export async function loadZstd(kinds: readonly ZstdKind[] = KINDS): Promise<Zstd | null> {
+let best: Promise<Zstd | null> | undefined;
+
+/** @returns the best implementation, loaded once in each thread; null where none can be had */
+export function loadZstd(): Promise<Zstd | null> {
+  best ??= loadZstdOf(KINDS);
+  return best;
+}
+
+/** @returns the first implementation of those given that can be had, or null */
+export async function loadZstdOf(kinds: readonly ZstdKind[]): Promise<Zstd | null> {
   for (const kind of kinds) {
     const engine = await OPENERS[kind]();
     if (engine === null) continue;
