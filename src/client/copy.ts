@@ -178,6 +178,7 @@ export class Copy {
     }
     this.#provisional.noteData(chunk, digest);
     this.#mark(chunk);
+    this.proveWholePage(page);
     return true;
   }
 
@@ -193,6 +194,7 @@ export class Copy {
       } else {
         this.#provisional.noteZeros(chunk);
         this.#mark(chunk);
+        this.proveWholePage(this.geometry.pageOf(chunk));
       }
     }
   }
@@ -251,6 +253,26 @@ export class Copy {
         if (!this.#unchecked.has(chunk)) this.#wanted.set(chunk);
       }
     });
+  }
+
+  /**
+   * Proves a page that has not come, but whose chunks are all here, by the root alone: what they
+   * would make a page of has the digest that the root holds. Then the page need not come.
+   */
+  proveWholePage(page: number): void {
+    const map = this.#map;
+    if (!map?.hasRoot || map.hasPage(page)) return;
+    const first = this.geometry.firstChunkOf(page);
+    const count = this.geometry.chunksInPage(page);
+    if (this.#have.countRange(first, count) < count) return;
+    const bytes = this.#provisional.encodePage(page);
+    if (bytes === null || !map.acceptPage(page, bytes)) return;
+    // Of a page that is not in, no chunk was proven before.
+    this.#proven.setRange(first, count);
+    this.#provenBytes += this.geometry.rangeLength(first, count);
+    this.#unprovenInPage[page] = 0;
+    if (!this.#keepsDigests) map.releasePage(page);
+    this.#provisional.forgetPage(page);
   }
 
   /**

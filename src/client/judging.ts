@@ -42,6 +42,7 @@ export class Judging {
     let refuted = 0;
     for (let page = 0; page < geometry.pageCount; page++) {
       if (map!.hasPage(page)) refuted += this.#judge(page);
+      else this.#copy.proveWholePage(page);
     }
     if (!map!.isComplete) this.#parts.mapFetch.hurry(fetchMs);
     return refuted;

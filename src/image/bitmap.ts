@@ -114,6 +114,21 @@ export class Bitmap {
     return sum;
   }
 
+  /**
+   * Writes bits `[first, first + count)` as bytes, the least significant bit of a byte first.
+   * @param first a multiple of 32
+   * @param to with room for whole 32-bit words
+   */
+  writeRange(first: number, count: number, to: Buffer): void {
+    this.#checkRange(first, count);
+    if ((first & 31) !== 0) throw new RangeError(`bits from ${first}, within a word`);
+    const end = first + count;
+    for (let from = first; from < end; from += 32) {
+      const word = this.#words[from >>> 5]! & rangeMask(from, end);
+      to.writeUInt32LE(word >>> 0, (from - first) >>> 3);
+    }
+  }
+
   /** The first set bit at or after `from`, or -1. `from` may be at or past the end. */
   nextSet(from: number): number {
     return this.#next(from, 0);

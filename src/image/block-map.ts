@@ -5,14 +5,20 @@ import { CHUNKS_PER_PAGE, type Geometry } from './geometry.js';
 import {
   DIGEST_BYTES,
   type Digest,
+  encodePage,
   encodeRoot,
-  KIND_BITMAP_BYTES,
   MapPage,
   pageDigestOf,
   parseRoot,
 } from './map-format.js';
 
-export { DIGEST_BYTES, type Digest, largestPageLength, rootLength } from './map-format.js';
+export {
+  DIGEST_BYTES,
+  type Digest,
+  encodePage,
+  largestPageLength,
+  rootLength,
+} from './map-format.js';
 export { VerifiedMap } from './verified-map.js';
 
 const FILE_MAGIC = Buffer.from('MCBMAPF1', 'latin1');
@@ -257,17 +263,8 @@ export class BlockMapBuilder {
   #finishPage(number: number): void {
     const digests = this.#digests[number]!;
     if (digests === null) return;
-    const first = this.geometry.firstChunkOf(number);
-    const count = this.geometry.chunksInPage(number);
-    const dataCount = this.#data.countRange(first, count);
-    const bytes = Buffer.alloc(KIND_BITMAP_BYTES + dataCount * DIGEST_BYTES);
-    let end = KIND_BITMAP_BYTES;
-    for (let slot = 0; slot < count; slot += 1) {
-      if (!this.#data.has(first + slot)) continue;
-      bytes[slot >>> 3]! |= 1 << (slot & 7);
-      end += digests.copy(bytes, end, slot * DIGEST_BYTES, (slot + 1) * DIGEST_BYTES);
-    }
-    const page = MapPage.parse(bytes, count);
+    const bytes = encodePage(this.geometry, number, this.#data, digests);
+    const page = MapPage.parse(bytes, this.geometry.chunksInPage(number));
     if (page === null) throw new Error(`page ${number} came out wrong`);
     this.#finished[number] = { bytes, digest: this.#digest(bytes), page };
     this.#digests[number] = null;

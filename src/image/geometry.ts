@@ -85,6 +85,11 @@ export class Geometry {
     return Math.min(this.chunkSizeBytes, this.sizeBytes - chunk * this.chunkSizeBytes);
   }
 
+  /** The length of chunks `[first, first + count)` together, in bytes. */
+  rangeLength(first: number, count: number): number {
+    return Math.min(this.sizeBytes, this.chunkOffset(first + count)) - this.chunkOffset(first);
+  }
+
   pageOf(chunk: number): number {
     return Math.floor(chunk / CHUNKS_PER_PAGE);
   }

@@ -11,7 +11,7 @@
  * the image at this chunk size.
  */
 
-import { countBits } from './bitmap.js';
+import { type Bitmap, countBits } from './bitmap.js';
 import { CHUNKS_PER_PAGE, Geometry } from './geometry.js';
 
 /** BLAKE3: 32 bytes. Handed in, so that this room does no IO and tests may count calls. */
@@ -70,6 +70,31 @@ export function pageDigestOf(root: Buffer, page: number): Buffer | null {
   const start = ROOT_HEADER_BYTES + page * DIGEST_BYTES;
   const digest = root.subarray(start, start + DIGEST_BYTES);
   return digest.equals(NO_DIGEST) ? null : digest;
+}
+
+/**
+ * The bytes of a page of which everything is known.
+ * @param data which of the image's chunks hold data: some of the page do
+ * @param digests 32 bytes for each chunk of the page; those of zero chunks are passed over
+ */
+export function encodePage(
+  geometry: Geometry,
+  page: number,
+  data: Bitmap,
+  digests: Buffer,
+): Buffer {
+  const first = geometry.firstChunkOf(page);
+  const count = geometry.chunksInPage(page);
+  const bytes = Buffer.alloc(KIND_BITMAP_BYTES + data.countRange(first, count) * DIGEST_BYTES);
+  data.writeRange(first, count, bytes);
+  let end = KIND_BITMAP_BYTES;
+  data.forEachSetRange(first, (runFirst, runCount) => {
+    const from = runFirst - first;
+    const to = Math.min(from + runCount, count);
+    if (from < to) end += digests.copy(bytes, end, from * DIGEST_BYTES, to * DIGEST_BYTES);
+    return to < count;
+  });
+  return bytes;
 }
 
 /** A page that holds data, ready to be asked about single chunks. */

@@ -1,4 +1,4 @@
-/** Parts of the block map that clients asked for: its root and its pages, sent block by block. */
+/** Parts of the block map that clients ask for: its root and its pages, sent block by block. */
 import type { BlockMap } from '../image/block-map.js';
 import { blockCountOf, Encoding, Space } from '../protocol/block.js';
 import type { BlockRequest } from '../protocol/from-client.js';
@@ -21,14 +21,23 @@ export class MapParts {
   #map: BlockMap | null = null;
   /** The part that is being sent. */
   #part: MapPart | null = null;
+  /** The root is to go out unasked: clients that wait for the map will all want it. */
+  #offersRoot = false;
 
   constructor(pageCount: number, blockSize: number) {
     this.#blockSize = blockSize;
     this.#pages = new PendingSet(pageCount);
   }
 
-  setMap(map: BlockMap): void {
+  /** @param isAwaited clients wait for it */
+  setMap(map: BlockMap, isAwaited: boolean): void {
     this.#map = map;
+    this.#offersRoot = isAwaited;
+  }
+
+  /** Whether `fillOffer` has something to send. */
+  get hasOffer(): boolean {
+    return this.#offersRoot;
   }
 
   /** Null while the map is prepared. */
@@ -38,6 +47,7 @@ export class MapParts {
 
   clear(): void {
     this.#part = null;
+    this.#offersRoot = false;
     this.#root.clear();
     this.#pages.clear();
   }
@@ -70,6 +80,12 @@ export class MapParts {
     return next;
   }
 
+  /** Packs what nobody asked for yet, but is about to. @returns the send position after it */
+  fillOffer(train: Train, position: number): number {
+    if (this.#offersRoot) this.#root.add([{ first: 0, count: 1 }], position, []);
+    return this.fill(train, position);
+  }
+
   /** The root goes first: without it no page can be checked. */
   #next(position: number): MapPart | null {
     if (this.#map === null) return null;
@@ -78,6 +94,7 @@ export class MapParts {
       for (let chunk = pending.take(); chunk >= 0; chunk = pending.take()) {
         const bytes = space === Space.mapRoot ? this.#map.root : this.#map.page(chunk);
         if (bytes === null) continue;
+        if (space === Space.mapRoot) this.#offersRoot = false;
         pending.noteSent(chunk, position);
         return { space, source: this.#sourceOf(chunk, bytes), block: 0 };
       }

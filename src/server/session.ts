@@ -72,7 +72,7 @@ export class ServerSession {
 
   /** The block map is complete: name it to the clients and serve its pages. */
   setMap(map: BlockMap, now: number): void {
-    this.#stream.setMap(map);
+    this.#stream.setMap(map, this.#listeners.count > 0);
     this.#statusClock.hasten(now);
   }
 

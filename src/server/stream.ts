@@ -76,8 +76,9 @@ export class Stream {
     return this.#train.packets > 0 ? this.#train.payloads : null;
   }
 
-  setMap(map: BlockMap): void {
-    this.#mapParts.setMap(map);
+  /** @param isAwaited clients wait for it: once the pass is over, they get the root unasked */
+  setMap(map: BlockMap, isAwaited: boolean): void {
+    this.#mapParts.setMap(map, isAwaited);
   }
 
   get mapId(): Buffer | null {
@@ -104,13 +105,15 @@ export class Stream {
       this.pendingChunks === 0 &&
       this.#zeros.isEmpty &&
       this.#repairs.isEmpty &&
-      this.#mapParts.isEmpty
+      this.#mapParts.isEmpty &&
+      !this.#mapParts.hasOffer
     );
   }
 
   /** Something can be sent without waiting for a read. */
   get hasBlocks(): boolean {
     if (!this.#mapParts.isEmpty || !this.#zeros.isEmpty) return true;
+    if (this.#mapParts.hasOffer && this.pendingChunks === 0) return true;
     if (this.#ahead[0] !== undefined && this.#ahead[0].state !== 'reading') return true;
     for (const entry of this.#mending.values()) if (entry.state === 'ready') return true;
     return false;
@@ -228,7 +231,10 @@ export class Stream {
       ? [this.#fillRepairs, this.#fillPass]
       : [this.#fillPass, this.#fillRepairs];
     this.#isRepairsTurn = !this.#isRepairsTurn;
-    return first.call(this) || second.call(this) ? this.#train.length : 0;
+    if (first.call(this) || second.call(this)) return this.#train.length;
+    if (this.pendingChunks > 0) return 0;
+    this.position = this.#mapParts.fillOffer(this.#train, this.position);
+    return this.#train.length;
   }
 
   /** Nobody listens any more: what was asked for is wanted no longer. */

@@ -75,13 +75,19 @@ class Bench {
     if (!this.copy.stored(chunk, digest)) this.copy.notStored(chunk);
   }
 
-  learnMap(): void {
+  learnRoot(): void {
     if (this.copy.map !== null) return;
     this.copy.beginMap(this.#map.id);
+    assert(this.copy.map!.acceptRoot(this.#map.root));
+    this.copy.proveWholePage(0);
+    this.storeZeros(this.copy.judgePage(0).zeros);
+  }
+
+  learnMap(): void {
+    this.learnRoot();
     const map = this.copy.map!;
-    assert(map.acceptRoot(this.#map.root));
-    const page = this.#map.page(0);
-    if (page !== null) assert(map.acceptPage(0, page));
+    if (map.isComplete) return;
+    assert(map.acceptPage(0, this.#map.page(0)!));
     this.storeZeros(this.copy.judgePage(0).zeros);
   }
 
@@ -96,7 +102,7 @@ class Bench {
     assert.equal(copy.writtenBytes, bytes);
     assert.equal(copy.isWhole, at.length === CHUNKS);
     assert.equal(copy.isProven, copy.provenCount === CHUNKS);
-    if (copy.map === null) {
+    if (!copy.map?.isComplete) {
       assert.equal(copy.provenBytes, 0);
       return;
     }
@@ -111,7 +117,7 @@ const acts = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.tuple(fc.constantFrom('good', 'bad', 'finish'), chunks) },
     { weight: 2, arbitrary: fc.tuple(fc.constant('zeros'), chunks) },
-    { weight: 1, arbitrary: fc.tuple(fc.constant('map'), chunks) },
+    { weight: 1, arbitrary: fc.tuple(fc.constantFrom('root', 'map'), chunks) },
   ),
   { maxLength: 60 },
 );
@@ -125,6 +131,7 @@ test('property: whatever arrives, before the map or after it, nothing wrong is e
         if (act === 'good' || act === 'bad') bench.arrive(chunk, act);
         if (act === 'zeros') bench.arriveZeros(chunk, Math.min(3, CHUNKS - chunk));
         if (act === 'finish') bench.finish(chunk);
+        if (act === 'root') bench.learnRoot();
         if (act === 'map') bench.learnMap();
         bench.check();
       }
@@ -142,6 +149,38 @@ test('property: whatever arrives, before the map or after it, nothing wrong is e
       assert.equal(bench.copy.isProven, true);
     }),
   );
+});
+
+for (const rootComes of ['after the last chunk', 'before it']) {
+  test(`a page whose chunks are all here needs nothing but the root, which comes ${rootComes}`, () => {
+    const zeros = [false, true, true, false, true];
+    const bench = new Bench(zeros);
+    const arrive = (chunk: number, content: 'good' | 'bad') => {
+      if (zeros[chunk]) bench.arriveZeros(chunk, 1);
+      else bench.arrive(chunk, content);
+      bench.finish(chunk);
+    };
+    for (let chunk = 0; chunk < CHUNKS - 1; chunk++) arrive(chunk, 'good');
+    if (rootComes === 'before it') bench.learnRoot();
+    assert.equal(bench.copy.provenCount, 0);
+    arrive(CHUNKS - 1, 'good');
+    bench.learnRoot();
+    bench.check();
+    assert.equal(bench.copy.isProven, true);
+    assert.equal(bench.copy.map!.isComplete, true);
+  });
+}
+
+test('one wrong chunk, and the root proves nothing of its page: the page tells which it is', () => {
+  const bench = new Bench([]);
+  for (let chunk = 0; chunk < CHUNKS; chunk++) {
+    bench.arrive(chunk, chunk === 7 ? 'bad' : 'good');
+    bench.finish(chunk);
+  }
+  bench.learnRoot();
+  assert.deepEqual([bench.copy.isWhole, bench.copy.provenCount], [true, 0]);
+  bench.learnMap();
+  assert.deepEqual([bench.copy.isWanted(7), bench.copy.provenCount], [true, CHUNKS - 1]);
 });
 
 test('zeros where the map has data, and data where it has zeros, are refuted', () => {

@@ -138,6 +138,15 @@ test('property: ranges are found, counted and put back', () => {
           bitmap.countRange(from, length - from),
           set.reduce((sum, range) => sum + range.count, 0),
         );
+        const word = from - (from % 32);
+        const bytes = Buffer.alloc(Math.ceil((length - word) / 32) * 4);
+        bitmap.writeRange(word, length - word, bytes);
+        const written = Array.from(
+          { length: bytes.length * 8 },
+          (_, i) => ((bytes[i >> 3]! >> (i & 7)) & 1) === 1,
+        );
+        const padding = new Array(bytes.length * 8 - (length - word)).fill(false);
+        assert.deepEqual(written, [...naive.bits.slice(word), ...padding]);
         const copy = new Bitmap(length);
         bitmap.forEachSetRange(0, (first, count) => {
           assert.equal(copy.setRange(first, count), count);
@@ -213,7 +222,9 @@ test('numbers outside the bitmap are refused and change nothing', () => {
     assert.throws(() => bitmap.setRange(first, count), RangeError);
     assert.throws(() => bitmap.clearRange(first, count), RangeError);
     assert.throws(() => bitmap.countRange(first, count), RangeError);
+    assert.throws(() => bitmap.writeRange(first, count, Buffer.alloc(64)), RangeError);
   }
+  assert.throws(() => bitmap.writeRange(8, 8, Buffer.alloc(64)), RangeError, 'within a word');
   assert.throws(() => bitmap.nextSet(-1), RangeError);
   assert.throws(() => bitmap.nextClear(Number.NaN), RangeError);
   assert(bitmap.isEmpty);

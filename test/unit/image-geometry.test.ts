@@ -126,8 +126,12 @@ test('property: chunks cover the image without gap or overlap, and pages the chu
         if (geometry.chunkOffset(chunk) !== end) assert.fail(`chunk ${chunk} leaves a gap`);
         if (geometry.chunkLength(chunk) < 1) assert.fail(`chunk ${chunk} is empty`);
         end += geometry.chunkLength(chunk);
+        if (geometry.rangeLength(0, chunk + 1) !== end) assert.fail(`the first ${chunk + 1}`);
       }
       assert.equal(end, sizeBytes);
+      const first = geometry.chunkCount >> 1;
+      const rest = geometry.rangeLength(first, geometry.chunkCount - first);
+      assert.equal(rest, sizeBytes - geometry.chunkOffset(first));
       for (let page = 0; page < geometry.pageCount; page += 1) {
         assert.equal(geometry.firstChunkOf(page), inPages);
         assert.equal(geometry.pageOf(inPages), page);

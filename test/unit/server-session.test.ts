@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BLOCK_HEADER_BYTES, blockOf, chunkOf, positionOf } from '../../src/protocol/block.js';
+import {
+  BLOCK_HEADER_BYTES,
+  blockOf,
+  chunkOf,
+  kindByteOf,
+  positionOf,
+  spaceOfKind,
+} from '../../src/protocol/block.js';
 import { ClientState } from '../../src/protocol/from-client.js';
 import {
   decodeImageDescription,
@@ -119,33 +126,54 @@ test('zero chunks travel as ranges: those known from the map, and those found by
   }
 });
 
+const spacesOf = (sent: readonly Sent[]) =>
+  ofType(sent, 'block').map(({ bytes }) => spaceOfKind(kindByteOf(bytes, 0)));
+/** What was sent of a part of the map, from its packets. */
+const partOf = (sent: readonly Sent[], space: number) =>
+  Buffer.concat(
+    ofType(sent, 'block')
+      .filter((packet) => spacesOf([packet])[0] === space)
+      .map(({ bytes }) => bytes.subarray(BLOCK_HEADER_BYTES)),
+  );
+
 test('the block map is named when it is there, and its parts go ahead of the image', () => {
   const driver = new ServerDriver({ chunks: 50 });
   driver.join();
   driver.ask({ space: 2, ranges: [range(0, 1)] });
   assert.deepEqual(blocksOf(driver.run(50), 2), [], 'there is no map yet');
-  driver.prepare();
-  const [status] = statusesOf(driver.run(10));
-  assert.deepEqual(status!.mapId, driver.map.finish().id);
   driver.ask({ ranges: [range(0, 50)] });
+  driver.prepare();
   driver.ask({ space: 2, ranges: [range(0, 1)] });
   driver.ask({ space: 1, ranges: [range(0, 1)] });
-  const sent = ofType(driver.run(500), 'block');
+  const sent = driver.run(500);
   const map = driver.map.finish();
-  const parts = [
-    { space: 2, bytes: map.root },
-    { space: 1, bytes: map.page(0)! },
-  ];
-  let before = 0;
-  for (const { space, bytes } of parts) {
-    const count = Math.ceil(bytes.length / BLOCK_SIZE);
-    const payloads = sent
-      .slice(before, before + count)
-      .map((packet) => packet.bytes.subarray(BLOCK_HEADER_BYTES));
-    assert.deepEqual(Buffer.concat(payloads), bytes, `space ${space}`);
-    before += count;
-  }
-  assert.deepEqual(blocksOf(sent.slice(before)), blocksOfChunks(numbers(0, 50)));
+  assert.deepEqual(statusesOf(sent)[0]!.mapId, map.id);
+  assert.deepEqual(partOf(sent, 2), map.root, 'once: it is not sent unasked after that');
+  assert.deepEqual(partOf(sent, 1), map.page(0));
+  const spaces = spacesOf(sent);
+  assert.deepEqual(spaces, [...spaces].sort().reverse(), 'the root, its page, the image');
+  assert.deepEqual(blocksOf(sent), blocksOfChunks(numbers(0, 50)));
+});
+
+test('the root of a map that clients wait for goes out unasked, behind the pass', () => {
+  const driver = new ServerDriver({ chunks: 50 });
+  driver.join();
+  driver.ask({ ranges: [range(0, 50)] });
+  const begun = driver.run(1);
+  assert(blocksOf(begun).length < blocksOfChunks(numbers(0, 50)).length);
+  driver.prepare();
+  const sent = [...begun, ...driver.run(500)];
+  assert.deepEqual(partOf(sent, 2), driver.map.finish().root);
+  const spaces = spacesOf(sent);
+  assert.deepEqual(spaces, [...spaces].sort());
+  assert.deepEqual(partOf(driver.run(500), 2).length, 0);
+});
+
+test('the root of a map that nobody waits for stays here', () => {
+  const driver = new ServerDriver({ chunks: 50 });
+  driver.prepare();
+  driver.join();
+  assert.deepEqual(ofType(driver.run(500), 'block'), []);
 });
 
 test('of a chunk that lacks little, just the missing blocks go out; one that lacks much goes whole', () => {
