@@ -1,7 +1,7 @@
 /** Runs a server: sockets, disk, threads and clock around the sending machine. */
 
 import { randomBytes } from 'node:crypto';
-import dgram from 'node:dgram';
+import type dgram from 'node:dgram';
 import { closeSync } from 'node:fs';
 import type { Failure } from '../failure.js';
 import { type BlockMap, BlockMapBuilder, type Digest } from '../image/block-map.js';
@@ -15,13 +15,13 @@ import { Alarm } from './alarm.js';
 import { loadBlake3 } from './blake3.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
-import { isIPv6Address } from './net/family.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
 import { OwnAddresses } from './net/own-addresses.js';
 import { joinAgain, sendByAgain, startRenewing } from './net/renewal.js';
 import { bindServerSocket } from './net/request-socket.js';
+import { createUdpSocket } from './net/socket-options.js';
 import type { ServerOptions } from './options.js';
 import { extentsOf } from './source/holes.js';
 import { MapCache } from './source/map-cache.js';
@@ -135,7 +135,7 @@ class Server {
       geometry.chunkSizeBytes,
     );
     this.#jobs = new ChunkTurns(this.#memory, digestOf);
-    this.#socket = dgram.createSocket({ type: isIPv6Address(options.group) ? 'udp6' : 'udp4' });
+    this.#socket = createUdpSocket(options.group, { reuse: false });
     this.#preparation = new Preparation(this.#map, this.#jobs, source.fd, extentsOf(source.fd), {
       isStreaming: () => this.#reader.isStreaming(now()),
       onComplete: () => this.#mapComplete(),

@@ -24,6 +24,10 @@ export class Delivery {
   evidencePackets = 0;
   #evidenceLost = 0;
   #evidenceFrom: number | null = null;
+  /** Packets of the latest report; of those that it misses some may only be late. */
+  #latestPackets = 0;
+  #latestLost = 0;
+  #latestFrom = 0;
   #packetsReceived = 0;
   #packetsLost = 0;
   #clockUs = 0;
@@ -31,6 +35,13 @@ export class Delivery {
   /** Share of the evidence's packets that was lost. */
   get evidenceLossRatio(): number {
     return this.evidencePackets > 0 ? Math.max(0, this.#evidenceLost / this.evidencePackets) : 0;
+  }
+
+  /** The same with what only the latest report misses. */
+  get possibleLossRatio(): number {
+    if (!this.#isEvidence(this.#latestFrom)) return this.evidenceLossRatio;
+    const lost = this.#evidenceLost + this.#latestLost;
+    return Math.max(0, lost / Math.max(1, this.evidencePackets + this.#latestPackets));
   }
 
   /** What was sent before `position` counts no more: it was sent at another rate. */
@@ -66,22 +77,33 @@ export class Delivery {
     this.packetsPerMs += weight * (received / elapsedMs - this.packetsPerMs);
     const faded = this.bestPacketsPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
     this.bestPacketsPerMs = Math.max(faded, this.packetsPerMs);
-    if (sent === 0) return;
+    // A busy machine's kernel may hand on packets that came later first: one report's gap is not yet a loss.
+    this.#addLoss(this.#latestPackets, this.#latestLost + Math.min(0, lost), this.#latestFrom);
+    this.#latestPackets = sent;
+    this.#latestLost = Math.max(0, lost);
+    this.#latestFrom = fromPosition;
+  }
+
+  #addLoss(sent: number, lost: number, fromPosition: number): void {
+    if (sent === 0 && lost === 0) return;
     const packets = Math.max(LEAST_LOSS_PACKETS, this.packetsPerMs * AVERAGE_MS);
     const lossWeight = 1 - Math.exp(-sent / packets);
-    const lossRatio = this.lossRatio + lossWeight * (lost / sent - this.lossRatio);
-    this.lossRatio = Math.max(0, lossRatio);
+    const share = sent === 0 ? 0 : lost / sent;
+    this.lossRatio = Math.max(0, this.lossRatio + lossWeight * (share - this.lossRatio));
     this.#addEvidence(sent, lost, fromPosition);
   }
 
   #addEvidence(sent: number, lost: number, fromPosition: number): void {
-    if (this.#evidenceFrom !== null) {
-      if (positionsBetween(this.#evidenceFrom, fromPosition) < 0) return;
-      this.#evidenceFrom = null;
-    }
+    if (!this.#isEvidence(fromPosition)) return;
+    this.#evidenceFrom = null;
     const memoryPackets = Math.max(LEAST_MEMORY_PACKETS, this.packetsPerMs * AVERAGE_MS);
     const kept = Math.exp(-sent / memoryPackets);
     this.evidencePackets = this.evidencePackets * kept + sent;
     this.#evidenceLost = this.#evidenceLost * kept + lost;
+  }
+
+  /** Whether packets from `fromPosition` on were sent at the rate that is to be judged. */
+  #isEvidence(fromPosition: number): boolean {
+    return this.#evidenceFrom === null || positionsBetween(this.#evidenceFrom, fromPosition) >= 0;
   }
 }

@@ -143,6 +143,8 @@ export class RateController {
       const losing = judged.filter((client) => lossOf(client) > leastLoss);
       this.#lower(now, loss, median(losing.map(({ delivery }) => delivery.packetsPerMs)));
     } else {
+      // What a report misses may only be late: the next one tells.
+      if (Math.max(...judged.map(possibleLossOf)) > this.#lossFloor + LOSS_TOLERANCE) return;
       this.#lowerings = 0;
       if (this.#isStarting && !this.#isStepHeardOf(now, judged)) return;
       this.#raise(sentPerMs);
@@ -282,6 +284,10 @@ function isUnheard({ reportedMs }: Client, now: number): boolean {
 
 function lossOf({ delivery }: Client): number {
   return delivery.evidenceLossRatio;
+}
+
+function possibleLossOf({ delivery }: Client): number {
+  return delivery.possibleLossRatio;
 }
 
 function median(values: number[]): number {

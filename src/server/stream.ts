@@ -87,7 +87,7 @@ export class Stream {
 
   /** The chunk being sent, or the one at which the pass goes on. */
   get cursor(): number {
-    return this.#ahead[0]?.chunk ?? this.#pending.cursor;
+    return this.#head?.chunk ?? this.#pending.cursor;
   }
 
   /** Passes begun so far. */
@@ -114,7 +114,7 @@ export class Stream {
   get hasBlocks(): boolean {
     if (!this.#mapParts.isEmpty || !this.#zeros.isEmpty) return true;
     if (this.#mapParts.hasOffer && this.pendingChunks === 0) return true;
-    if (this.#ahead[0] !== undefined && this.#ahead[0].state !== 'reading') return true;
+    if (this.#head !== undefined && this.#head.state !== 'reading') return true;
     for (const entry of this.#mending.values()) if (entry.state === 'ready') return true;
     return false;
   }
@@ -261,7 +261,7 @@ export class Stream {
 
   /** Drops chunks at the head of the pass that turned out zero or unreadable. */
   #skipUnsendable(): void {
-    for (let head = this.#ahead[0]; head !== undefined; head = this.#ahead[0]) {
+    for (let head = this.#head; head !== undefined; head = this.#head) {
       if (head.state === 'reading' || (head.state === 'ready' && !head.zero)) return;
       if (head.zero) {
         if (this.#zeros.isFull) return;
@@ -309,8 +309,13 @@ export class Stream {
 
   /** The pass's next chunk, if it can be sent now. */
   get #sendableHead(): CacheEntry | undefined {
-    const head = this.#ahead[0];
+    const head = this.#head;
     return head === undefined || head.state !== 'ready' || head.zero ? undefined : head;
+  }
+
+  /** The pass's next chunk. V8 gives up optimized code that reads beyond an array's end. */
+  get #head(): CacheEntry | undefined {
+    return this.#ahead.length > 0 ? this.#ahead[0] : undefined;
   }
 
   #fillRepairs(): boolean {
