@@ -194,8 +194,11 @@ export class Copy {
       } else {
         this.#provisional.noteZeros(chunk);
         this.#mark(chunk);
-        this.proveWholePage(this.geometry.pageOf(chunk));
       }
+    }
+    const lastPage = this.geometry.pageOf(first + count - 1);
+    for (let page = this.geometry.pageOf(first); page <= lastPage; page++) {
+      this.proveWholePage(page);
     }
   }
 
@@ -268,10 +271,7 @@ export class Copy {
     const bytes = this.#provisional.encodePage(page);
     if (bytes === null || !map.acceptPage(page, bytes)) return;
     // Of a page that is not in, no chunk was proven before.
-    this.#proven.setRange(first, count);
-    this.#provenBytes += this.geometry.rangeLength(first, count);
-    this.#unprovenInPage[page] = 0;
-    if (!this.#keepsDigests) map.releasePage(page);
+    this.#prove(first, count);
     this.#provisional.forgetPage(page);
   }
 
@@ -318,11 +318,12 @@ export class Copy {
     this.#want(chunk);
   }
 
-  #prove(chunk: number): void {
-    if (!this.#proven.set(chunk)) return;
-    this.#provenBytes += this.geometry.chunkLength(chunk);
-    const page = this.geometry.pageOf(chunk);
-    const unproven = this.#unprovenInPage[page]! - 1;
+  /** Chunks of one page, of which all or none were proven before. */
+  #prove(first: number, count = 1): void {
+    if (this.#proven.setRange(first, count) === 0) return;
+    this.#provenBytes += this.geometry.rangeLength(first, count);
+    const page = this.geometry.pageOf(first);
+    const unproven = this.#unprovenInPage[page]! - count;
     this.#unprovenInPage[page] = unproven;
     if (unproven === 0 && !this.#keepsDigests) this.#map?.releasePage(page);
   }

@@ -34,14 +34,14 @@ export class Delivery {
 
   /** Share of the evidence's packets that was lost. */
   get evidenceLossRatio(): number {
-    return this.evidencePackets > 0 ? Math.max(0, this.#evidenceLost / this.evidencePackets) : 0;
+    return Math.max(0, shareOf(this.#evidenceLost, this.evidencePackets));
   }
 
   /** The same with what only the latest report misses. */
   get possibleLossRatio(): number {
     if (!this.#isEvidence(this.#latestFrom)) return this.evidenceLossRatio;
     const lost = this.#evidenceLost + this.#latestLost;
-    return Math.max(0, lost / Math.max(1, this.evidencePackets + this.#latestPackets));
+    return Math.max(0, shareOf(lost, this.evidencePackets + this.#latestPackets));
   }
 
   /** What was sent before `position` counts no more: it was sent at another rate. */
@@ -88,8 +88,8 @@ export class Delivery {
     if (sent === 0 && lost === 0) return;
     const packets = Math.max(LEAST_LOSS_PACKETS, this.packetsPerMs * AVERAGE_MS);
     const lossWeight = 1 - Math.exp(-sent / packets);
-    const share = sent === 0 ? 0 : lost / sent;
-    this.lossRatio = Math.max(0, this.lossRatio + lossWeight * (share - this.lossRatio));
+    const lossRatio = this.lossRatio + lossWeight * (shareOf(lost, sent) - this.lossRatio);
+    this.lossRatio = Math.max(0, lossRatio);
     this.#addEvidence(sent, lost, fromPosition);
   }
 
@@ -106,4 +106,9 @@ export class Delivery {
   #isEvidence(fromPosition: number): boolean {
     return this.#evidenceFrom === null || positionsBetween(this.#evidenceFrom, fromPosition) >= 0;
   }
+}
+
+/** @returns below 0 when packets came that had been held for lost */
+function shareOf(lost: number, packets: number): number {
+  return lost / Math.max(1, packets);
 }

@@ -80,9 +80,9 @@ export class MapParts {
     return next;
   }
 
-  /** Packs what nobody asked for yet, but is about to. @returns the send position after it */
+  /** As `fill`, what nobody asked for yet, but is about to: while `hasOffer`. @returns the send position after it */
   fillOffer(train: Train, position: number): number {
-    if (this.#offersRoot) this.#root.add([{ first: 0, count: 1 }], position, []);
+    this.#root.add([{ first: 0, count: 1 }], position, []);
     return this.fill(train, position);
   }
 

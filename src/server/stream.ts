@@ -110,10 +110,15 @@ export class Stream {
     );
   }
 
+  /** What nobody asked for yet comes behind the pass. */
+  get #mayOffer(): boolean {
+    return this.#mapParts.hasOffer && this.pendingChunks === 0;
+  }
+
   /** Something can be sent without waiting for a read. */
   get hasBlocks(): boolean {
     if (!this.#mapParts.isEmpty || !this.#zeros.isEmpty) return true;
-    if (this.#mapParts.hasOffer && this.pendingChunks === 0) return true;
+    if (this.#mayOffer) return true;
     if (this.#head !== undefined && this.#head.state !== 'reading') return true;
     for (const entry of this.#mending.values()) if (entry.state === 'ready') return true;
     return false;
@@ -232,7 +237,7 @@ export class Stream {
       : [this.#fillPass, this.#fillRepairs];
     this.#isRepairsTurn = !this.#isRepairsTurn;
     if (first.call(this) || second.call(this)) return this.#train.length;
-    if (this.pendingChunks > 0) return 0;
+    if (!this.#mayOffer) return 0;
     this.position = this.#mapParts.fillOffer(this.#train, this.position);
     return this.#train.length;
   }

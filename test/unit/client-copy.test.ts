@@ -155,15 +155,15 @@ for (const rootComes of ['after the last chunk', 'before it']) {
   test(`a page whose chunks are all here needs nothing but the root, which comes ${rootComes}`, () => {
     const zeros = [false, true, true, false, true];
     const bench = new Bench(zeros);
-    const arrive = (chunk: number, content: 'good' | 'bad') => {
+    const arrive = (chunk: number) => {
       if (zeros[chunk]) bench.arriveZeros(chunk, 1);
-      else bench.arrive(chunk, content);
+      else bench.arrive(chunk, 'good');
       bench.finish(chunk);
     };
-    for (let chunk = 0; chunk < CHUNKS - 1; chunk++) arrive(chunk, 'good');
+    for (let chunk = 0; chunk < CHUNKS - 1; chunk++) arrive(chunk);
     if (rootComes === 'before it') bench.learnRoot();
     assert.equal(bench.copy.provenCount, 0);
-    arrive(CHUNKS - 1, 'good');
+    arrive(CHUNKS - 1);
     bench.learnRoot();
     bench.check();
     assert.equal(bench.copy.isProven, true);

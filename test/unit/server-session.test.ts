@@ -126,13 +126,13 @@ test('zero chunks travel as ranges: those known from the map, and those found by
   }
 });
 
-const spacesOf = (sent: readonly Sent[]) =>
-  ofType(sent, 'block').map(({ bytes }) => spaceOfKind(kindByteOf(bytes, 0)));
+const spaceOf = ({ bytes }: Sent) => spaceOfKind(kindByteOf(bytes, 0));
+const spacesOf = (sent: readonly Sent[]) => ofType(sent, 'block').map(spaceOf);
 /** What was sent of a part of the map, from its packets. */
 const partOf = (sent: readonly Sent[], space: number) =>
   Buffer.concat(
     ofType(sent, 'block')
-      .filter((packet) => spacesOf([packet])[0] === space)
+      .filter((packet) => spaceOf(packet) === space)
       .map(({ bytes }) => bytes.subarray(BLOCK_HEADER_BYTES)),
   );
 

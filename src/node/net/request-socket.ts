@@ -1,12 +1,10 @@
 /** The sockets of requests and their answers, on both sides. */
-import dgram from 'node:dgram';
-import dns from 'node:dns';
-import { isIP } from 'node:net';
+import type dgram from 'node:dgram';
 import { Failure } from '../../failure.js';
 import { debugLog } from '../debug-log.js';
 import type { ClientOptions, ServerOptions } from '../options.js';
-import { isIPv6Address } from './family.js';
 import type { ChosenInterface } from './network-interface.js';
+import { createUdpSocket } from './socket-options.js';
 
 const debug = debugLog('multiclient:requests');
 const debugServer = debugLog('multiserver:requests');
@@ -15,24 +13,12 @@ const FIRST_RANDOM_PORT = 32_767;
 const RANDOM_PORTS = 32_769;
 const MOST_TRIES = 20;
 
-/** Looks up what is not an address: for those, Node's own takes as long as sending. */
-function lookUpNames(
-  host: string,
-  options: dns.LookupOneOptions,
-  callback: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
-): void {
-  const family = isIP(host);
-  if (family !== 0) callback(null, host, family);
-  else dns.lookup(host, options, callback);
-}
-
 /** Opens it at a random port, unless one was asked for. */
 export async function openRequestSocket(
   { group, fromPort, ttl }: ClientOptions,
   chosen: ChosenInterface,
 ): Promise<dgram.Socket> {
-  const type = isIPv6Address(group) ? 'udp6' : 'udp4';
-  const socket = dgram.createSocket({ type, lookup: lookUpNames });
+  const socket = createUdpSocket(group, { reuse: false });
   for (let tries = 0; ; tries++) {
     const port = fromPort ?? FIRST_RANDOM_PORT + Math.floor(Math.random() * RANDOM_PORTS);
     try {

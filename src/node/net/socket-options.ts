@@ -1,6 +1,8 @@
 /** UDP sockets with options that Node alone does not set. Numbers are Linux's. */
 import dgram from 'node:dgram';
+import dns from 'node:dns';
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type { Native } from '../native.js';
 import { isIPv6Address } from './family.js';
 import type { ChosenInterface } from './network-interface.js';
@@ -24,13 +26,16 @@ const AF_INET6 = 10;
 const WANTED_RECEIVE_BUFFER_BYTES = 64 * 1024 * 1024;
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 
-/** A socket of Node's, which never looks addresses up: all of ours are numbers. */
+/** A socket of Node's, which looks up names only: for an address that takes Node as long as sending. */
 export function createUdpSocket(address: string, { reuse }: { reuse: boolean }): dgram.Socket {
-  const isV6 = isIPv6Address(address);
   return dgram.createSocket({
-    type: isV6 ? 'udp6' : 'udp4',
+    type: isIPv6Address(address) ? 'udp6' : 'udp4',
     reuseAddr: reuse,
-    lookup: (host, _options, callback) => callback(null, host, isV6 ? 6 : 4),
+    lookup(host, options, callback) {
+      const family = isIP(host);
+      if (family !== 0) callback(null, host, family);
+      else dns.lookup(host, options, callback);
+    },
   });
 }
 
