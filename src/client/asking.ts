@@ -24,8 +24,9 @@ const MOST_RUNS_PER_HALF = 32;
 const TURN_MS = 10;
 /** The same half chunk is asked for again after this long. */
 const HALF_RETRY_MS = 60;
-/** How often half chunks are looked through. */
+/** Half chunks are looked through this often, with packets that woke the thread anyway; or so late at the latest. */
 const CHECK_HALVES_MS = 10;
+const MOST_CHECK_HALVES_MS = 30;
 /** A half chunk that got no block for this long, while others did, was passed. */
 const HALF_STALE_MS = 25;
 /** While the server is idle, the same is asked for again after this long. */
@@ -84,7 +85,14 @@ export class Asking {
 
   /** A chunk has begun to arrive. */
   halfBegun(now: number): void {
-    if (this.#halvesDueMs === Number.POSITIVE_INFINITY) this.#halvesDueMs = now + CHECK_HALVES_MS;
+    if (this.#halvesDueMs < Number.POSITIVE_INFINITY) return;
+    this.#halvesDueMs = now + MOST_CHECK_HALVES_MS;
+  }
+
+  /** Packets came. */
+  moved(now: number): void {
+    const earlyMs = MOST_CHECK_HALVES_MS - CHECK_HALVES_MS;
+    if (this.#halvesDueMs <= now + earlyMs) this.#halvesDueMs = Math.min(this.#halvesDueMs, now);
   }
 
   /** Asks for all that is wanted. */
@@ -97,6 +105,7 @@ export class Asking {
 
   /** The server has nothing to send. Repeats itself until something comes. */
   serverIdle(now: number, delayMs: number): void {
+    if (this.#assembly.openCount > 0) this.#halvesDueMs = Math.min(this.#halvesDueMs, now);
     if (now - this.#askAllMs >= IDLE_RETRY_MS) this.askAll(now, delayMs);
   }
 
@@ -133,7 +142,7 @@ export class Asking {
     if (now >= this.#halvesDueMs) {
       this.#checkHalves(now, context.position, isServerIdle, delayMs);
       this.#halvesDueMs =
-        this.#assembly.openCount > 0 ? now + CHECK_HALVES_MS : Number.POSITIVE_INFINITY;
+        this.#assembly.openCount > 0 ? now + MOST_CHECK_HALVES_MS : Number.POSITIVE_INFINITY;
     }
     return now >= this.#dueMs ? this.#turn(now, context, isServerIdle) : [];
   }

@@ -9,13 +9,15 @@ export class Collector {
   kindByte = 0;
   encodedLength = 0;
   blockCount = 0;
+  /** Blocks that are here. */
+  receivedCount = 0;
   /** Send position of the latest block that came. */
   lastPosition = 0;
-  lastMs = 0;
+  /** When that was; -Infinity for never. */
+  lastMs = Number.NEGATIVE_INFINITY;
   /** When the missing blocks were last asked for; -Infinity for never. */
   askedMs = Number.NEGATIVE_INFINITY;
   #received = new Uint32Array(0);
-  #receivedCount = 0;
   #blockSize = 1;
 
   /**
@@ -37,16 +39,16 @@ export class Collector {
     const words = (this.blockCount + 31) >>> 5;
     if (this.#received.length < words) this.#received = new Uint32Array(words);
     else this.#received.fill(0, 0, words);
-    this.#receivedCount = 0;
+    this.receivedCount = 0;
     this.askedMs = Number.NEGATIVE_INFINITY;
   }
 
   get isComplete(): boolean {
-    return this.#receivedCount === this.blockCount;
+    return this.receivedCount === this.blockCount;
   }
 
   get isHalf(): boolean {
-    return this.#receivedCount > 0 && !this.isComplete;
+    return this.receivedCount > 0 && !this.isComplete;
   }
 
   /** Copies block `block` from `from[start, end)`; false when it was here already. */
@@ -55,7 +57,7 @@ export class Collector {
     const bit = 1 << (block & 31);
     if ((this.#received[word]! & bit) !== 0) return false;
     this.#received[word]! |= bit;
-    this.#receivedCount++;
+    this.receivedCount++;
     this.copier.copy(from, start, end, this.bytes, block * this.#blockSize);
     return true;
   }

@@ -118,26 +118,40 @@ export class Intake {
     const next = before + length;
     // The last block may be shorter: it is for `takeBlock`.
     if (collector === null || length !== BLOCK_HEADER_BYTES + this.blockSize) return next;
-    const firstBlock = blockOf(bytes, before) + 1;
-    const mostBlocks = Math.floor(collector.encodedLength / this.blockSize);
-    let block = firstBlock;
-    let offset = next;
-    for (; block < mostBlocks; block++) {
-      if (!continuesBlock(bytes, offset - length, offset, length, end)) break;
-      if (collector.add(block, bytes, offset + BLOCK_HEADER_BYTES, offset + length)) {
-        counters.blocksReceived++;
-      } else {
-        counters.blocksDuplicate++;
-      }
-      offset += length;
-    }
-    if (block === firstBlock) return next;
-    const count = block - firstBlock;
+    const hadBlocks = collector.receivedCount;
+    const count = this.#copyRun(collector, bytes, before, length, end);
+    if (count === 0) return next;
+    const added = collector.receivedCount - hadBlocks;
+    counters.blocksReceived += added;
+    counters.blocksDuplicate += count - added;
     const position = positionOf(bytes, before);
     counters.seenRun(advancePosition(position, 1), count, length);
     collector.lastPosition = advancePosition(position, count);
     if (collector.isComplete) this.#complete(collector);
-    return offset;
+    return next + count * length;
+  }
+
+  /**
+   * The part of it that runs once a packet. Apart from what comes seldom, which would make V8 give up
+   * what it has optimized.
+   * @returns how many packets continue the one at `before`
+   */
+  #copyRun(
+    collector: Collector,
+    bytes: Buffer,
+    before: number,
+    length: number,
+    end: number,
+  ): number {
+    const firstBlock = blockOf(bytes, before) + 1;
+    const most = Math.floor(collector.encodedLength / this.blockSize) - firstBlock;
+    let count = 0;
+    for (let offset = before + length; count < most; offset += length, count++) {
+      if (!continuesBlock(bytes, offset - length, offset, length, end)) break;
+      const start = offset + BLOCK_HEADER_BYTES;
+      collector.add(firstBlock + count, bytes, start, offset + length);
+    }
+    return count;
   }
 
   #complete(collector: Collector): void {

@@ -20,7 +20,7 @@ export class PayloadCopier {
       from.copy(to, at, start, end);
       return;
     }
-    this.#views ??= new Array((from.length >>> PLACE_BITS) + 1).fill(null);
+    this.#views ??= Array.from({ length: (from.length >>> PLACE_BITS) + 1 }, () => null);
     const place = start >>> PLACE_BITS;
     let view = this.#views[place]!;
     if (

@@ -213,6 +213,7 @@ export class Receiver {
   #streamed(now: number): void {
     this.#isServerIdle = false;
     this.#reporting.moved(now);
+    this.#asking.moved(now);
   }
 
   #takeZeroRanges(packet: Buffer, now: number): boolean {

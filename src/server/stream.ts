@@ -132,7 +132,7 @@ export class Stream {
   ask(request: BlockRequest, isFollowed: boolean): number {
     if (request.space !== Space.image) return this.#mapParts.ask(request);
     const { ranges, halves, asOfPosition } = request;
-    const underway = this.#ahead.slice(this.#block > 0 ? 1 : 0).map((entry) => entry.chunk);
+    const underway = this.#underway();
     let added = this.#pending.add(ranges, asOfPosition, underway, isFollowed);
     const { geometry } = this.#config.map;
     for (const { chunk, runs } of halves) {
@@ -149,6 +149,15 @@ export class Stream {
       added += this.#pending.add(whole, asOfPosition, underway, isFollowed);
     }
     return added;
+  }
+
+  /** Chunks of which all blocks are still to be sent, though they are pending no more. */
+  #underway(): number[] {
+    const chunks: number[] = [];
+    for (let i = this.#block > 0 ? 1 : 0; i < this.#ahead.length; i++) {
+      chunks.push(this.#ahead[i]!.chunk);
+    }
+    return chunks;
   }
 
   /** Next chunk to read: for repairs, or ahead of the pass; null for now. */

@@ -182,6 +182,30 @@ test('a half chunk is asked for when the server has nothing more to send, though
   assert.equal(request!.halves[0]!.chunk, 2);
 });
 
+test('half chunks are looked through with the packets that come, and wake nobody between them', () => {
+  const bench = new Bench(4);
+  bench.half(1, [0]);
+  bench.now += 5;
+  bench.asking.moved(bench.now);
+  assert.equal(bench.asking.dueMs, 30, 'so soon a look is not worth it');
+  bench.now += 6;
+  bench.asking.moved(bench.now);
+  assert.equal(bench.asking.dueMs, bench.now);
+  assert.deepEqual(bench.run(1), []);
+  assert.equal(bench.asking.dueMs, 11 + 30, 'packets that stay away are not waited for longer');
+});
+
+test('an idle server is asked for the rest of a half chunk at once', () => {
+  const bench = new Bench(4);
+  bench.asking.askAll(0, 0);
+  bench.run(50);
+  bench.half(2, [1]);
+  bench.isServerIdle = true;
+  bench.asking.serverIdle(bench.now, 0);
+  const [request] = bench.run(2);
+  assert.equal(request!.halves[0]!.chunk, 2);
+});
+
 test('without half chunks and losses nothing is ever due', () => {
   const bench = new Bench(4);
   bench.half(2, [0, 1, 2]);
