@@ -16,6 +16,7 @@ import type { Run } from '../protocol/run.js';
 import type { Assembly } from './assembly.js';
 import type { Collector } from './collector.js';
 import type { Copy } from './copy.js';
+import { dueWithPackets } from './deadline.js';
 
 /** Packets of one turn of asking. */
 const MOST_PACKETS = 4;
@@ -24,9 +25,9 @@ const MOST_RUNS_PER_HALF = 32;
 const TURN_MS = 10;
 /** The same half chunk is asked for again after this long. */
 const HALF_RETRY_MS = 60;
-/** Half chunks are looked through this often, with packets that woke the thread anyway; or so late at the latest. */
-const CHECK_HALVES_MS = 10;
-const MOST_CHECK_HALVES_MS = 30;
+/** How often half chunks are looked through; with packets, so much earlier. */
+const CHECK_HALVES_MS = 30;
+const CHECK_HALVES_EARLY_MS = 20;
 /** A half chunk that got no block for this long, while others did, was passed. */
 const HALF_STALE_MS = 25;
 /** While the server is idle, the same is asked for again after this long. */
@@ -85,14 +86,12 @@ export class Asking {
 
   /** A chunk has begun to arrive. */
   halfBegun(now: number): void {
-    if (this.#halvesDueMs < Number.POSITIVE_INFINITY) return;
-    this.#halvesDueMs = now + MOST_CHECK_HALVES_MS;
+    if (this.#halvesDueMs === Number.POSITIVE_INFINITY) this.#halvesDueMs = now + CHECK_HALVES_MS;
   }
 
   /** Packets came. */
   moved(now: number): void {
-    const earlyMs = MOST_CHECK_HALVES_MS - CHECK_HALVES_MS;
-    if (this.#halvesDueMs <= now + earlyMs) this.#halvesDueMs = Math.min(this.#halvesDueMs, now);
+    this.#halvesDueMs = dueWithPackets(this.#halvesDueMs, now, CHECK_HALVES_EARLY_MS);
   }
 
   /** Asks for all that is wanted. */
@@ -142,7 +141,7 @@ export class Asking {
     if (now >= this.#halvesDueMs) {
       this.#checkHalves(now, context.position, isServerIdle, delayMs);
       this.#halvesDueMs =
-        this.#assembly.openCount > 0 ? now + MOST_CHECK_HALVES_MS : Number.POSITIVE_INFINITY;
+        this.#assembly.openCount > 0 ? now + CHECK_HALVES_MS : Number.POSITIVE_INFINITY;
     }
     return now >= this.#dueMs ? this.#turn(now, context, isServerIdle) : [];
   }

@@ -20,6 +20,7 @@ export class PayloadCopier {
       from.copy(to, at, start, end);
       return;
     }
+    // Made by `fill`, an array becomes one of another kind, for which V8 gives up what copies.
     this.#views ??= Array.from({ length: (from.length >>> PLACE_BITS) + 1 }, () => null);
     const place = start >>> PLACE_BITS;
     let view = this.#views[place]!;

@@ -1,6 +1,7 @@
 /** When to tell the server how far this client is. */
 import type { Status } from '../protocol/from-server.js';
 import { positionsBetween } from '../protocol/position.js';
+import { dueWithPackets } from './deadline.js';
 
 /**
  * A client that the rate follows reports after about so many packets, but at these intervals: on a slow
@@ -92,6 +93,6 @@ export class Reporting {
   /** Packets came: a report that had thinned out is due at the usual interval again. */
   moved(now: number): void {
     if (this.#dueMs > now + this.#intervalMs) this.#dueMs = now + this.#intervalMs;
-    else if (this.#dueMs < now + this.#earlyMs) this.#dueMs = Math.min(this.#dueMs, now);
+    else this.#dueMs = dueWithPackets(this.#dueMs, now, this.#earlyMs);
   }
 }

@@ -151,7 +151,10 @@ export class Stream {
     return added;
   }
 
-  /** Chunks of which all blocks are still to be sent, though they are pending no more. */
+  /**
+   * Chunks of which all blocks are still to be sent, though they are pending no more. Pushed one by one, they
+   * are an array of one kind; `map` makes two, for which V8 gives up what looks through them.
+   */
   #underway(): number[] {
     const chunks: number[] = [];
     for (let i = this.#block > 0 ? 1 : 0; i < this.#ahead.length; i++) {
