@@ -62,6 +62,18 @@ export class Collector {
     return true;
   }
 
+  /**
+   * Copies `count` blocks from block `first` on, whose payloads begin at `start` and every `stride`
+   * bytes behind it. @returns how many were not here before
+   */
+  addRun(first: number, count: number, from: Buffer, start: number, stride: number): number {
+    const had = this.receivedCount;
+    for (let i = 0, at = start; i < count; i++, at += stride) {
+      this.add(first + i, from, at, at + this.#blockSize);
+    }
+    return this.receivedCount - had;
+  }
+
   /** Runs of blocks still missing, at most `most` of them. */
   missingRuns(most: number): Run[] {
     const runs: Run[] = [];

@@ -6,7 +6,7 @@ import {
   blockLengthOf,
   blockOf,
   chunkOf,
-  continuesBlock,
+  countContinuing,
   Encoding,
   encodedLengthOf,
   encodingOfKind,
@@ -118,10 +118,11 @@ export class Intake {
     const next = before + length;
     // The last block may be shorter: it is for `takeBlock`.
     if (collector === null || length !== BLOCK_HEADER_BYTES + this.blockSize) return next;
-    const hadBlocks = collector.receivedCount;
-    const count = this.#copyRun(collector, bytes, before, length, end);
+    const firstBlock = blockOf(bytes, before) + 1;
+    const most = Math.floor(collector.encodedLength / this.blockSize) - firstBlock;
+    const count = countContinuing(bytes, before, length, end, most);
     if (count === 0) return next;
-    const added = collector.receivedCount - hadBlocks;
+    const added = collector.addRun(firstBlock, count, bytes, next + BLOCK_HEADER_BYTES, length);
     counters.blocksReceived += added;
     counters.blocksDuplicate += count - added;
     const position = positionOf(bytes, before);
@@ -129,29 +130,6 @@ export class Intake {
     collector.lastPosition = advancePosition(position, count);
     if (collector.isComplete) this.#complete(collector);
     return next + count * length;
-  }
-
-  /**
-   * The part of it that runs once a packet. Apart from what comes seldom, which would make V8 give up
-   * what it has optimized.
-   * @returns how many packets continue the one at `before`
-   */
-  #copyRun(
-    collector: Collector,
-    bytes: Buffer,
-    before: number,
-    length: number,
-    end: number,
-  ): number {
-    const firstBlock = blockOf(bytes, before) + 1;
-    const most = Math.floor(collector.encodedLength / this.blockSize) - firstBlock;
-    let count = 0;
-    for (let offset = before + length; count < most; offset += length, count++) {
-      if (!continuesBlock(bytes, offset - length, offset, length, end)) break;
-      const start = offset + BLOCK_HEADER_BYTES;
-      collector.add(firstBlock + count, bytes, start, offset + length);
-    }
-    return count;
   }
 
   #complete(collector: Collector): void {

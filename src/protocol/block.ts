@@ -68,29 +68,47 @@ export function writeBlockHeader(
 }
 
 /**
- * Whether the block packet at `offset` continues the one at `before`: the next block of the same
- * chunk at the next position, in a packet of the same length `length`, with all else alike.
- * A train consists of such packets, so this is asked once a packet: all fields in seven words.
+ * How many block packets, at most `most`, continue the one at `before`: each the next block of the
+ * same chunk at the next position, in a packet of the same length `length`, with all else alike.
+ * A train consists of such packets, so this looks at every packet: at all fields, in seven words.
  * @param end where the bytes end; nothing beyond is read
  */
-export function continuesBlock(
+export function countContinuing(
   bytes: Buffer,
   before: number,
-  offset: number,
   length: number,
   end: number,
-): boolean {
-  return (
-    end - offset >= length &&
-    readI32(bytes, offset) === readI32(bytes, before) &&
-    // Length and block: one block further, and no carry into the length.
-    readU32(bytes, offset + 4) === readU32(bytes, before + 4) + 1 &&
-    readI32(bytes, offset + 8) === readI32(bytes, before + 8) &&
-    readI32(bytes, offset + 12) === readI32(bytes, before + 12) &&
-    readI32(bytes, offset + 16) === readI32(bytes, before + 16) &&
-    readI32(bytes, offset + 20) === ((readI32(bytes, before + 20) + 1) | 0) &&
-    readI32(bytes, offset + 24) === readI32(bytes, before + 24)
-  );
+  most: number,
+): number {
+  // All that comes again and again, read once: what is not the same in the next packet counts up.
+  const type = readI32(bytes, before);
+  let lengthAndBlock = readI32(bytes, before + 4);
+  const sessionHigh = readI32(bytes, before + 8);
+  const sessionLow = readI32(bytes, before + 12);
+  const chunk = readI32(bytes, before + 16);
+  let position = readI32(bytes, before + 20);
+  const encoding = readI32(bytes, before + 24);
+  // A block's number must not carry into the length.
+  const mostBlocks = Math.min(most, 0xffff - blockOf(bytes, before));
+  const fitting = Math.min(mostBlocks, Math.floor((end - before) / length) - 1);
+  let count = 0;
+  for (let offset = before + length; count < fitting; offset += length) {
+    lengthAndBlock = (lengthAndBlock + 1) | 0;
+    position = (position + 1) | 0;
+    if (
+      readI32(bytes, offset) !== type ||
+      readI32(bytes, offset + 4) !== lengthAndBlock ||
+      readI32(bytes, offset + 8) !== sessionHigh ||
+      readI32(bytes, offset + 12) !== sessionLow ||
+      readI32(bytes, offset + 16) !== chunk ||
+      readI32(bytes, offset + 20) !== position ||
+      readI32(bytes, offset + 24) !== encoding
+    ) {
+      break;
+    }
+    count++;
+  }
+  return count;
 }
 
 export const blockOf = (bytes: Buffer, offset: number): number => readU16(bytes, offset + 6);

@@ -7,7 +7,7 @@ import {
   blockLengthOf,
   blockOf,
   chunkOf,
-  continuesBlock,
+  countContinuing,
   Encoding,
   type EncodingId,
   encodedLengthOf,
@@ -91,31 +91,63 @@ test('property: a block continues the one before only if nothing but block and p
       const next = { ...header, block: header.block + 1, position: (header.position + 1) >>> 0 };
       writeBlockHeader(bytes, 0, header, payload);
       writeBlockHeader(bytes, length, next, payload);
-      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length), true);
-      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length - 1), false);
+      assert.equal(countContinuing(bytes, 0, length, 2 * length, 9), 1);
+      assert.equal(countContinuing(bytes, 0, length, 2 * length, 0), 0);
+      assert.equal(countContinuing(bytes, 0, length, 2 * length - 1, 9), 0);
       bytes[length + at]! ^= mask;
-      assert.equal(continuesBlock(bytes, 0, length, length, 2 * length), false);
+      assert.equal(countContinuing(bytes, 0, length, 2 * length, 9), 0);
     }),
   );
 });
 
+test('property: of a train, the packets up to the first that does not fit continue the first one', () => {
+  const train = fc.record({ packets: fc.integer({ min: 1, max: 12 }), torn: fc.nat({ max: 14 }) });
+  fc.assert(
+    fc.property(headers, train, fc.nat({ max: 14 }), (header, { packets, torn }, most) => {
+      fc.pre(header.block <= 0xffff - packets);
+      const length = BLOCK_HEADER_BYTES + 5;
+      const bytes = Buffer.alloc(packets * length);
+      for (let i = 0; i < packets; i++) {
+        const position = (header.position + i) >>> 0;
+        writeBlockHeader(bytes, i * length, { ...header, block: header.block + i, position }, 5);
+      }
+      if (torn > 0 && torn < packets) bytes[torn * length + 16]! ^= 1;
+      const whole = torn > 0 ? Math.min(torn, packets) : packets;
+      const expected = Math.min(whole - 1, most);
+      assert.equal(countContinuing(bytes, 0, length, bytes.length, most), expected);
+    }),
+  );
+});
+
+const LARGEST: BlockHeader = {
+  session: 2n ** 64n - 1n,
+  chunk: 0xffffffff,
+  block: 0xffff,
+  position: 0xffffffff,
+  encodedLength: LARGEST_ENCODED_BYTES,
+  space: Space.mapRoot,
+  encoding: Encoding.zstd,
+  variant: 15,
+};
+
+test('the last block that 16 bits can name is continued by none', () => {
+  const length = BLOCK_HEADER_BYTES + 1;
+  const bytes = Buffer.alloc(2 * length);
+  const header = { ...LARGEST, block: 0xffff, position: 1 };
+  writeBlockHeader(bytes, 0, header, 1);
+  writeBlockHeader(bytes, length, { ...header, block: 0, position: 2 }, 1);
+  // As a carry would leave it.
+  bytes.writeUInt16BE(length + 1, length + 4);
+  assert.equal(countContinuing(bytes, 0, length, 2 * length, 9), 0);
+});
+
 test('all fields at their largest read back', () => {
-  const header: BlockHeader = {
-    session: 2n ** 64n - 1n,
-    chunk: 0xffffffff,
-    block: 0xffff,
-    position: 0xffffffff,
-    encodedLength: LARGEST_ENCODED_BYTES,
-    space: Space.mapRoot,
-    encoding: Encoding.zstd,
-    variant: 15,
-  };
   const payload = LARGEST_PACKET_BYTES - BLOCK_HEADER_BYTES;
   const bytes = Buffer.alloc(LARGEST_PACKET_BYTES);
-  writeBlockHeader(bytes, 0, header, payload);
-  assert.deepEqual(readHeader(bytes, 0), header);
+  writeBlockHeader(bytes, 0, LARGEST, payload);
+  assert.deepEqual(readHeader(bytes, 0), LARGEST);
   assert.equal(packetLength(bytes, 0, bytes.length), LARGEST_PACKET_BYTES);
-  assert.throws(() => writeBlockHeader(bytes, 0, { ...header, encodedLength: 2 ** 24 }, 0));
+  assert.throws(() => writeBlockHeader(bytes, 0, { ...LARGEST, encodedLength: 2 ** 24 }, 0));
 });
 
 test('every space and every encoding has its own bits in the kind byte', () => {

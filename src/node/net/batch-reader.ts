@@ -1,13 +1,14 @@
 /**
  * Reads many datagrams with one system call (`recvmmsg`) into memory that is allocated once.
  *
- * Single packets are laid back to back as they come, so that they read like a train; trains that the
- * kernel left coalesced get room of their own. What came most tells what to be ready for.
+ * Single packets are laid back to back as they come, so that they read like a train; so are trains of
+ * full length that the kernel left coalesced. What came most tells what to be ready for.
  */
 
 import type { Native } from '../native.js';
 import { BatchLayout, SLOT_BYTES } from './batch-layout.js';
 import type { PacketsHandler } from './group-receiver.js';
+import { longestTrainBytes } from './train-length.js';
 
 /** Datagrams to a call: single packets, and trains, of which a few fill the processor's cache. */
 const BATCH = 64;
@@ -24,7 +25,7 @@ export class BatchReader {
     overflow: Buffer.allocUnsafeSlow(BATCH * SLOT_BYTES),
   };
   readonly #joined = Buffer.allocUnsafeSlow(SLOT_BYTES);
-  readonly #forTrains: BatchLayout;
+  #forTrains: BatchLayout;
   /** Null while the length of packets is not known. */
   #forSingles: BatchLayout | null = null;
   #layout: BatchLayout;
@@ -45,6 +46,7 @@ export class BatchReader {
   expect(packetBytes: number): void {
     const stride = Math.min(packetBytes, SLOT_BYTES);
     this.#forSingles = new BatchLayout(this.#native, BATCH, stride, this.#memory);
+    this.#forTrains = new BatchLayout(this.#native, BATCH, longestTrainBytes(stride), this.#memory);
     this.#layout = this.#forSingles;
   }
 

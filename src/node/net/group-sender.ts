@@ -18,7 +18,8 @@ import {
   socketAddress,
   UDP_SEGMENT,
 } from './socket-options.js';
-import { MOST_SEGMENTS, TrainSender, WAITS } from './train-sender.js';
+import { longestTrainBytes } from './train-length.js';
+import { TrainSender, WAITS } from './train-sender.js';
 import { adoptSocket, bindSocket, connectSocket, networkFailure } from './udp-binding.js';
 
 export interface GroupOptions {
@@ -29,8 +30,6 @@ export interface GroupOptions {
   offload: boolean;
 }
 
-/** What one UDP datagram may measure. */
-const LONGEST_TRAIN_BYTES = 65_000;
 /** Without offload a train is only a batch of single sends; it still fills a buffer. */
 const PLAIN_TRAIN_BYTES = 32_000;
 /** The send queue holds a few trains; more would only hide the network's pace from us. */
@@ -111,7 +110,7 @@ function trainSender(
   socket: dgram.Socket,
   packetBytes: number,
 ): GroupSender {
-  const mostTrainBytes = Math.min(LONGEST_TRAIN_BYTES, MOST_SEGMENTS * packetBytes);
+  const mostTrainBytes = longestTrainBytes(packetBytes);
   const sender = new TrainSender(native, fd, mostTrainBytes);
   return {
     transport: 'segmentation offload',

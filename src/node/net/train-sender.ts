@@ -5,9 +5,8 @@
 import type { Payloads } from '../../server/train.js';
 import type { Native } from '../native.js';
 import { Iovecs } from './iovecs.js';
+import { MOST_SEGMENTS } from './train-length.js';
 
-/** Segments that every kernel with segmentation offload takes in one train (UDP_MAX_SEGMENTS). */
-export const MOST_SEGMENTS = 64;
 /** A header and a payload for each packet. */
 const MOST_PIECES = 2 * MOST_SEGMENTS;
 const MSGHDR_BYTES = 56;
