@@ -89,8 +89,8 @@ export function countContinuing(
   let position = readI32(bytes, before + 20);
   const encoding = readI32(bytes, before + 24);
   // A block's number must not carry into the length.
-  const mostBlocks = Math.min(most, 0xffff - blockOf(bytes, before));
-  const fitting = Math.min(mostBlocks, Math.floor((end - before) / length) - 1);
+  const blocksLeft = 0xffff - (lengthAndBlock & 0xffff);
+  const fitting = Math.min(most, blocksLeft, Math.floor((end - before) / length) - 1);
   let count = 0;
   for (let offset = before + length; count < fitting; offset += length) {
     lengthAndBlock = (lengthAndBlock + 1) | 0;
