@@ -9,12 +9,14 @@ interface Pace {
   idleMs: number;
   /** Share of the time, idling aside, in which the processor works for this process. */
   share: number;
+  /** Cores that nobody uses. */
+  idleCores: number;
 }
 
 /** What comes of two seconds at a pace. */
-function burdenOf({ jobMs, otherMs, idleMs, share }: Pace): Burden | null {
+function burdenOf({ jobMs, otherMs, idleMs, share, idleCores }: Pace): Burden | null {
   let cpuMs = 0;
-  const workload = new Workload(0, 500, () => cpuMs);
+  const workload = new Workload(0, () => cpuMs, { count: () => idleCores });
   for (let nowMs = 0; nowMs < 2000; nowMs += idleMs) {
     nowMs += otherMs + jobMs;
     cpuMs += (otherMs + jobMs) * share;
@@ -25,25 +27,31 @@ function burdenOf({ jobMs, otherMs, idleMs, share }: Pace): Burden | null {
 }
 
 test('a thread with time to spare keeps its jobs', () => {
-  assert.equal(burdenOf({ jobMs: 0.3, otherMs: 0.3, idleMs: 2, share: 1 }), null);
+  const pace = { jobMs: 0.3, otherMs: 0.3, idleMs: 2, share: 1, idleCores: 3 };
+  assert.equal(burdenOf(pace), null);
 });
 
-test('a thread that keeps a whole core busy is helped', () => {
-  assert.equal(burdenOf({ jobMs: 0.3, otherMs: 0.3, idleMs: 0.02, share: 1 }), 'processor');
+test('a thread that keeps a core busy is helped if another is idle', () => {
+  const pace = { jobMs: 0.3, otherMs: 0.3, idleMs: 0.02, share: 1 };
+  assert.equal(burdenOf({ ...pace, idleCores: 0.9 }), 'processor');
+  assert.equal(burdenOf({ ...pace, idleCores: 0.3 }), null);
 });
 
 test('where the cores are all taken, a second thread would be no help', () => {
-  assert.equal(burdenOf({ jobMs: 0.9, otherMs: 0.9, idleMs: 0, share: 0.35 }), null);
+  const pace = { jobMs: 0.9, otherMs: 0.9, idleMs: 0, share: 0.35, idleCores: 0 };
+  assert.equal(burdenOf(pace), null);
 });
 
 test('a thread that waits for the disk is helped', () => {
-  assert.equal(burdenOf({ jobMs: 6, otherMs: 0.3, idleMs: 0, share: 0.1 }), 'disk');
-  assert.equal(burdenOf({ jobMs: 200, otherMs: 0.3, idleMs: 10, share: 0.02 }), 'disk');
+  const short = { jobMs: 6, otherMs: 0.3, idleMs: 0, share: 0.1, idleCores: 0 };
+  const long = { jobMs: 200, otherMs: 0.3, idleMs: 10, share: 0.02, idleCores: 1 };
+  assert.equal(burdenOf(short), 'disk');
+  assert.equal(burdenOf(long), 'disk');
 });
 
 test('one long wait is enough', () => {
   let cpuMs = 0;
-  const workload = new Workload(0, 500, () => cpuMs);
+  const workload = new Workload(0, () => cpuMs);
   cpuMs = 0.6;
   assert.equal(workload.note(0.3, 0.3), null);
   assert.equal(workload.note(60, 60.3), 'disk');

@@ -9,8 +9,6 @@ const debug = debugLog('multiclient:workers');
 
 /** Larger chunks would keep the network waiting. */
 const MOST_BYTES_HERE = 1024 * 1024;
-/** A core that is nobody else's for a moment is not yet one to spare. */
-const SHARE_WINDOW_MS = 500;
 
 export class ChunkExecutor {
   readonly #runner: MainRunner;
@@ -18,7 +16,7 @@ export class ChunkExecutor {
   #waiting: WaitingJob[] | null = null;
 
   constructor(memory: ChunkMemory, digestOf: Digest) {
-    this.#runner = new MainRunner(memory, digestOf, SHARE_WINDOW_MS, debug);
+    this.#runner = new MainRunner(memory, digestOf, debug);
   }
 
   /** Jobs are done before `submit` returns, so that whoever has one does well not to save it up. */

@@ -15,8 +15,6 @@ const debug = debugLog('multiserver:workers');
 const MOST_BYTES_HERE = 1024 * 1024;
 const MOST_BYTES_PACKED_HERE = 256 * 1024;
 const MOST_LEVEL_HERE = 3;
-/** Reading and sending feed each other: two cores are put to use at once, if there are two. */
-const SHARE_WINDOW_MS = 120;
 
 export class ChunkTurns {
   readonly #runner: MainRunner;
@@ -26,7 +24,7 @@ export class ChunkTurns {
 
   /** @param memory that jobs speak of */
   constructor(memory: ChunkMemory, digestOf: Digest) {
-    this.#runner = new MainRunner(memory, digestOf, SHARE_WINDOW_MS, debug);
+    this.#runner = new MainRunner(memory, digestOf, debug);
   }
 
   /** How many jobs can be worked on at once. */

@@ -16,14 +16,11 @@ export class MainRunner {
   #pool: ChunkPool | null = null;
   #isClosed = false;
 
-  /**
-   * @param memory that jobs speak of
-   * @param shareWindowMs as of `Workload`
-   */
-  constructor(memory: ChunkMemory, digestOf: Digest, shareWindowMs: number, debug: DebugLog) {
+  /** @param memory that jobs speak of */
+  constructor(memory: ChunkMemory, digestOf: Digest, debug: DebugLog) {
     this.#memory = memory;
     this.#runner = new ChunkRunner(memory.shared, digestOf);
-    this.#workload = new Workload(now(), shareWindowMs);
+    this.#workload = new Workload(now());
     this.#debug = debug;
   }
 

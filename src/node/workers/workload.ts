@@ -4,28 +4,37 @@
  * it cost a tenth of a copy's time and gain nothing.
  */
 
+import { IdleCores } from '../idle-cores.js';
+
 export type Burden = 'disk' | 'processor';
 
 const MOST_CORE_SHARE = 0.9;
 /** Jobs take so many times as long as all that is computed meanwhile: the thread waits for the disk. */
 const MOST_WAIT_FACTOR = 4;
 const JOBS_WINDOW_MS = 50;
+/** A core that is idle for a moment is not yet one to spare: starting a thread takes 0.1 s of a core. */
+const SHARE_WINDOW_MS = 500;
+/** What a second thread needs to be a help. */
+const LEAST_IDLE_CORES = 0.5;
 
 export class Workload {
-  readonly #shareWindowMs: number;
   readonly #cpuMs: () => number;
+  readonly #idle: Pick<IdleCores, 'count'>;
   #windowMs: number;
   #windowCpuMs: number;
   #jobsMs = 0;
   #jobsCpuMs: number;
 
   /**
-   * @param shareWindowMs so long a whole core has to be this process's to be one to spare
    * @param cpuMs processor time that the process has had: it is asked for seldom, as asking takes time
    */
-  constructor(nowMs: number, shareWindowMs: number, cpuMs: () => number = processCpuMs) {
-    this.#shareWindowMs = shareWindowMs;
+  constructor(
+    nowMs: number,
+    cpuMs: () => number = processCpuMs,
+    idle: Pick<IdleCores, 'count'> = new IdleCores(nowMs),
+  ) {
     this.#cpuMs = cpuMs;
+    this.#idle = idle;
     this.#windowMs = nowMs;
     this.#windowCpuMs = cpuMs();
     this.#jobsCpuMs = this.#windowCpuMs;
@@ -38,9 +47,7 @@ export class Workload {
   note(tookMs: number, nowMs: number): Burden | null {
     this.#jobsMs += tookMs;
     if (this.#jobsMs >= JOBS_WINDOW_MS && this.#isWaiting()) return 'disk';
-    return nowMs - this.#windowMs >= this.#shareWindowMs && this.#isBusy(nowMs)
-      ? 'processor'
-      : null;
+    return nowMs - this.#windowMs >= SHARE_WINDOW_MS && this.#isBusy(nowMs) ? 'processor' : null;
   }
 
   #isWaiting(): boolean {
@@ -51,10 +58,14 @@ export class Workload {
     return isWaiting;
   }
 
-  /** A process that gets nearly a whole core has others to use; one that does not has none. */
+  /** The process gets nearly a whole core, and nobody uses another. */
   #isBusy(nowMs: number): boolean {
     const cpuMs = this.#cpuMs();
-    const isBusy = cpuMs - this.#windowCpuMs > MOST_CORE_SHARE * (nowMs - this.#windowMs);
+    // Asked for whatever the process gets, so that the answer is for this window.
+    const idleCores = this.#idle.count(nowMs);
+    const isBusy =
+      idleCores >= LEAST_IDLE_CORES &&
+      cpuMs - this.#windowCpuMs > MOST_CORE_SHARE * (nowMs - this.#windowMs);
     this.#windowMs = nowMs;
     this.#windowCpuMs = cpuMs;
     return isBusy;
