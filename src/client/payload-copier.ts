@@ -8,20 +8,23 @@
 const PLACE_BITS = 10;
 
 export class PayloadCopier {
-  #from: Buffer | null = null;
-  /** By the payload's place in `#from`; null until that comes a second time. */
-  #views: (Buffer | null)[] | null = null;
+  /** Where the payload copied last was. */
+  #last: Buffer | null = null;
+  /** Memory of which views are kept. A buffer that holds a single packet never becomes it. */
+  #kept: Buffer | null = null;
+  /** By the payload's place in `#kept`; null until one is copied from there. */
+  #views: (Buffer | null)[] = [];
 
   /** Copies `from[start, end)` to `to`, from `at` on. */
   copy(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
-    if (from !== this.#from) {
-      this.#from = from;
-      this.#views = null;
-      from.copy(to, at, start, end);
-      return;
+    if (from !== this.#kept) {
+      if (from !== this.#last) {
+        this.#last = from;
+        from.copy(to, at, start, end);
+        return;
+      }
+      this.#keep(from);
     }
-    // Made by `fill`, an array becomes one of another kind, for which V8 gives up what copies.
-    this.#views ??= Array.from({ length: (from.length >>> PLACE_BITS) + 1 }, () => null);
     const place = start >>> PLACE_BITS;
     let view = this.#views[place]!;
     if (
@@ -33,5 +36,13 @@ export class PayloadCopier {
       this.#views[place] = view;
     }
     to.set(view, at);
+  }
+
+  #keep(from: Buffer): void {
+    this.#kept = from;
+    // Made by `fill`, an array becomes one of another kind, for which V8 gives up what copies.
+    const views: (Buffer | null)[] = [];
+    for (let place = 0; place <= from.length >>> PLACE_BITS; place++) views.push(null);
+    this.#views = views;
   }
 }
