@@ -12,8 +12,10 @@ export class PayloadCopier {
   #last: Buffer | null = null;
   /** Memory of which views are kept. A buffer that holds a single packet never becomes it. */
   #kept: Buffer | null = null;
-  /** By the payload's place in `#kept`; null until one is copied from there. */
-  #views: (Buffer | null)[] = [];
+  /** By place: the view, and what of `#kept` it shows. To ask the view itself takes longer. */
+  #views: Buffer[] = [];
+  #starts = new Int32Array(0);
+  #ends = new Int32Array(0);
 
   /** Copies `from[start, end)` to `to`, from `at` on. */
   copy(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
@@ -26,23 +28,21 @@ export class PayloadCopier {
       this.#keep(from);
     }
     const place = start >>> PLACE_BITS;
-    let view = this.#views[place]!;
-    if (
-      view === null ||
-      view.byteOffset !== from.byteOffset + start ||
-      view.length !== end - start
-    ) {
-      view = from.subarray(start, end);
-      this.#views[place] = view;
+    if (this.#starts[place] !== start || this.#ends[place] !== end) {
+      this.#views[place] = from.subarray(start, end);
+      this.#starts[place] = start;
+      this.#ends[place] = end;
     }
-    to.set(view, at);
+    to.set(this.#views[place]!, at);
   }
 
   #keep(from: Buffer): void {
+    const places = (from.length >>> PLACE_BITS) + 1;
     this.#kept = from;
+    this.#starts = new Int32Array(places).fill(-1);
+    this.#ends = new Int32Array(places);
     // Made by `fill`, an array becomes one of another kind, for which V8 gives up what copies.
-    const views: (Buffer | null)[] = [];
-    for (let place = 0; place <= from.length >>> PLACE_BITS; place++) views.push(null);
-    this.#views = views;
+    this.#views = [];
+    for (let place = 0; place < places; place++) this.#views.push(from);
   }
 }
