@@ -68,6 +68,8 @@ class PlainReceiver {
   /** What came before the socket was connected is out of it. */
   #isPure = false;
   #hasStreamed = false;
+  /** In this turn of the event loop. */
+  #isEmptied = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -87,8 +89,12 @@ class PlainReceiver {
     const { onPackets } = this.#handler;
     if (onPackets(message, 0, message.length, from.address)) this.#noteStream(from);
     const reader = this.#isPure ? this.#reader : null;
-    if (reader?.read(onPackets, from.address, MOST_BYTES_PER_TURN)) this.#hasStreamed = true;
-    this.#rest.note(reader?.isEmpty);
+    // What comes after the socket was emptied may gather: to find it empty again costs more than ten datagrams.
+    if (reader !== null && !this.#isEmptied) {
+      if (reader.read(onPackets, from.address, MOST_BYTES_PER_TURN)) this.#hasStreamed = true;
+      this.#isEmptied = reader.isEmpty;
+    }
+    this.#rest.note(reader === null ? undefined : this.#isEmptied);
   }
 
   #noteStream({ address, port }: Sender): void {
@@ -128,6 +134,7 @@ class PlainReceiver {
   }
 
   #endTurn(wasEmptied: boolean): void {
+    this.#isEmptied = false;
     if (wasEmptied && this.#isConnected) this.#isPure = true;
     this.#handler.onBatch();
   }
