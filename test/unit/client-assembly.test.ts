@@ -159,3 +159,26 @@ test('payloads come over whole from memory that is used again, wherever they lie
     }),
   );
 });
+
+test('buffers that hold one packet each do not make it forget the memory that is used again', () => {
+  const memory = Buffer.alloc(8192, 1);
+  let views = 0;
+  memory.subarray = (start, end) => {
+    views++;
+    return Buffer.prototype.subarray.call(memory, start, end);
+  };
+  const copier = new PayloadCopier();
+  const copy = Buffer.alloc(1000);
+  const places = [28, 1500, 3000];
+  const round = () => {
+    copier.copy(Buffer.alloc(1028, 2), 28, 1028, copy, 0);
+    assert.deepEqual(copy, Buffer.alloc(1000, 2));
+    for (const start of places) copier.copy(memory, start, start + 1000, copy, 0);
+    assert.deepEqual(copy, Buffer.alloc(1000, 1));
+  };
+  round();
+  round();
+  const before = views;
+  for (let i = 0; i < 5; i++) round();
+  assert.equal(views, before);
+});
