@@ -68,7 +68,7 @@ class PlainReceiver {
   /** What came before the socket was connected is out of it. */
   #isPure = false;
   #hasStreamed = false;
-  /** In this turn of the event loop. */
+  /** The reader has left nothing in this turn of the event loop: it looks again in the next one. */
   #isEmptied = false;
   #timer: NodeJS.Timeout | undefined;
 
