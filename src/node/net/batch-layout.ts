@@ -30,6 +30,7 @@ export class BatchLayout {
   /** For `recvmmsg`. */
   readonly address: bigint;
   readonly #headers: Buffer;
+  readonly #words: Uint32Array;
   /** The kernel reads it by its address: it must not be collected. */
   readonly iovecs: Iovecs;
   readonly #names: Buffer;
@@ -42,6 +43,8 @@ export class BatchLayout {
     memory: BatchMemory,
   ) {
     this.#headers = Buffer.alloc(count * MMSGHDR_BYTES);
+    const { buffer, byteOffset, length } = this.#headers;
+    this.#words = new Uint32Array(buffer, byteOffset, length / 4);
     this.iovecs = new Iovecs(native, count * IOVECS);
     this.#names = Buffer.alloc(count * NAME_BYTES);
     this.address = native.addressOf(this.#headers);
@@ -63,7 +66,7 @@ export class BatchLayout {
 
   /** Bytes of a datagram that was received. */
   lengthOf(datagram: number): number {
-    return this.#headers.readUInt32LE(datagram * MMSGHDR_BYTES + LENGTH_OFFSET);
+    return this.#words[(datagram * MMSGHDR_BYTES + LENGTH_OFFSET) / 4]!;
   }
 
   /** The address of a datagram's sender. */

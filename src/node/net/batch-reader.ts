@@ -26,28 +26,31 @@ export class BatchReader {
   };
   readonly #joined = Buffer.allocUnsafeSlow(SLOT_BYTES);
   #forTrains: BatchLayout;
-  /** Null while the length of packets is not known. */
-  #forSingles: BatchLayout | null = null;
+  #forSingles: BatchLayout;
   #layout: BatchLayout;
+  /** Of the stream's packets; Infinity while it is not known. */
+  #packetBytes = Number.POSITIVE_INFINITY;
   /** The sender seen last, since nearly all datagrams come from one. */
   readonly #lastSender = Buffer.alloc(16);
   #lastAddress = '';
-  #most = BATCH;
+  #most = TRAIN_BATCH;
 
   constructor(native: Native, fd: number, isV6: boolean) {
     this.#native = native;
     this.#fd = fd;
     this.#isV6 = isV6;
     this.#forTrains = new BatchLayout(native, BATCH, SLOT_BYTES, this.#memory);
+    this.#forSingles = this.#forTrains;
     this.#layout = this.#forTrains;
   }
 
   /** From now on the stream's packets are `packetBytes` long. */
   expect(packetBytes: number): void {
     const stride = Math.min(packetBytes, SLOT_BYTES);
+    this.#packetBytes = stride;
     this.#forSingles = new BatchLayout(this.#native, BATCH, stride, this.#memory);
     this.#forTrains = new BatchLayout(this.#native, BATCH, longestTrainBytes(stride), this.#memory);
-    this.#layout = this.#forSingles;
+    this.#layout = this.#forTrains;
   }
 
   /** Hands over one batch of what is waiting in the socket. @returns whether there may be more */
@@ -65,15 +68,18 @@ export class BatchReader {
     const stride = layout.strideBytes;
     const { data } = this.#memory;
     let first = 0;
-    let long = 0;
-    let length = 0;
+    let singles = 0;
+    let trains = 0;
+    let longest = 0;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
-      length = layout.lengthOf(i);
+      const length = layout.lengthOf(i);
       bytes += length;
+      if (length > longest) longest = length;
+      if (length > this.#packetBytes) trains++;
+      else if (length === this.#packetBytes) singles++;
       // The first of those that go together is the sender of all.
       const address = first === i ? this.#addressOf(i) : this.#lastAddress;
-      if (length > (this.#forSingles?.strideBytes ?? 0)) long++;
       if (length > stride) {
         if (first < i) onPackets(data, first * stride, i * stride, address);
         onPackets(this.#join(i, length), 0, length, this.#addressOf(i));
@@ -84,9 +90,10 @@ export class BatchReader {
       }
       first = i + 1;
     }
-    this.#most = length > TRAIN_BYTES ? TRAIN_BATCH : BATCH;
-    if (this.#forSingles !== null) {
-      this.#layout = long > count / 2 ? this.#forTrains : this.#forSingles;
+    // Packets of another length say nothing of how the stream comes.
+    if (trains + singles > 0) {
+      this.#layout = trains > singles ? this.#forTrains : this.#forSingles;
+      this.#most = longest > TRAIN_BYTES ? TRAIN_BATCH : BATCH;
     }
     return bytes;
   }
