@@ -2,11 +2,14 @@
  * Block packets: the only packets of which there are many. They are written into and read out
  * of larger buffers at an offset, field by field, so that nothing is allocated per packet.
  */
-import { HEADER_BYTES, PacketType, writeHeaderOfHalves } from './packet.js';
-import { readI32, readU16, readU24, readU32, writeU16, writeU24, writeU32 } from './words.js';
+import { HEADER_BYTES, MAGIC, PacketType, VERSION } from './packet.js';
+import { readU16, readU24, readU32 } from './words.js';
 
 /** Header of a block packet, the common 16 bytes included. */
 export const BLOCK_HEADER_BYTES = HEADER_BYTES + 12;
+
+/** Its first four bytes. */
+const BLOCK_PACKET_BEGIN = (MAGIC << 16) | (VERSION << 8) | PacketType.block;
 
 /** What a chunk index counts. */
 export const Space = {
@@ -44,13 +47,13 @@ export interface BlockFields {
 }
 
 /**
- * Writes a block packet's header; the payload of `payloadBytes` bytes follows it. The session comes
- * in halves, since a BigInt would be taken apart for each packet.
+ * Writes a block packet's header into `packets` at `offset`; the payload of `payloadBytes` bytes follows it.
+ * The session comes in halves, since a BigInt would be taken apart for each packet.
  * Space and encoding share the byte after the 24-bit length with the variant:
  * two bits, two bits, four bits.
  */
 export function writeBlockHeader(
-  bytes: Buffer,
+  packets: DataView,
   offset: number,
   sessionHigh: number,
   sessionLow: number,
@@ -58,36 +61,38 @@ export function writeBlockHeader(
   payloadBytes: number,
 ): void {
   if (header.encodedLength > LARGEST_ENCODED_BYTES) throw new RangeError('chunk too long');
-  const length = BLOCK_HEADER_BYTES + payloadBytes;
-  writeHeaderOfHalves(bytes, offset, PacketType.block, length, sessionHigh, sessionLow);
-  writeU16(bytes, offset + 6, header.block);
-  writeU32(bytes, offset + 16, header.chunk);
-  writeU32(bytes, offset + 20, header.position);
-  writeU24(bytes, offset + 24, header.encodedLength);
-  bytes[offset + 27] = (header.space << 6) | (header.encoding << 4) | header.variant;
+  const kind = (header.space << 6) | (header.encoding << 4) | header.variant;
+  packets.setUint32(offset, BLOCK_PACKET_BEGIN);
+  packets.setUint16(offset + 4, BLOCK_HEADER_BYTES + payloadBytes);
+  packets.setUint16(offset + 6, header.block);
+  packets.setUint32(offset + 8, sessionHigh);
+  packets.setUint32(offset + 12, sessionLow);
+  packets.setUint32(offset + 16, header.chunk);
+  packets.setUint32(offset + 20, header.position);
+  packets.setUint32(offset + 24, (header.encodedLength << 8) | kind);
 }
 
 /**
- * How many block packets, at most `most`, continue the one at `before`: each the next block of the
+ * How many block packets, at most `most`, continue the one at `before` in `packets`: each the next block of the
  * same chunk at the next position, in a packet of the same length `length`, with all else alike.
  * A train consists of such packets, so this looks at every packet: at all fields, in seven words.
  * @param end where the bytes end; nothing beyond is read
  */
 export function countContinuing(
-  bytes: Buffer,
+  packets: DataView,
   before: number,
   length: number,
   end: number,
   most: number,
 ): number {
   // All that comes again and again, read once: what is not the same in the next packet counts up.
-  const type = readI32(bytes, before);
-  let lengthAndBlock = readI32(bytes, before + 4);
-  const sessionHigh = readI32(bytes, before + 8);
-  const sessionLow = readI32(bytes, before + 12);
-  const chunk = readI32(bytes, before + 16);
-  let position = readI32(bytes, before + 20);
-  const encoding = readI32(bytes, before + 24);
+  const type = packets.getInt32(before);
+  let lengthAndBlock = packets.getInt32(before + 4);
+  const sessionHigh = packets.getInt32(before + 8);
+  const sessionLow = packets.getInt32(before + 12);
+  const chunk = packets.getInt32(before + 16);
+  let position = packets.getInt32(before + 20);
+  const encoding = packets.getInt32(before + 24);
   // A block's number must not carry into the length.
   const blocksLeft = 0xffff - (lengthAndBlock & 0xffff);
   const fitting = Math.min(most, blocksLeft, Math.floor((end - before) / length) - 1);
@@ -96,13 +101,13 @@ export function countContinuing(
     lengthAndBlock = (lengthAndBlock + 1) | 0;
     position = (position + 1) | 0;
     if (
-      readI32(bytes, offset) !== type ||
-      readI32(bytes, offset + 4) !== lengthAndBlock ||
-      readI32(bytes, offset + 8) !== sessionHigh ||
-      readI32(bytes, offset + 12) !== sessionLow ||
-      readI32(bytes, offset + 16) !== chunk ||
-      readI32(bytes, offset + 20) !== position ||
-      readI32(bytes, offset + 24) !== encoding
+      packets.getInt32(offset) !== type ||
+      packets.getInt32(offset + 4) !== lengthAndBlock ||
+      packets.getInt32(offset + 8) !== sessionHigh ||
+      packets.getInt32(offset + 12) !== sessionLow ||
+      packets.getInt32(offset + 16) !== chunk ||
+      packets.getInt32(offset + 20) !== position ||
+      packets.getInt32(offset + 24) !== encoding
     ) {
       break;
     }

@@ -74,25 +74,13 @@ export function writeHeader(
   length: number,
   session: bigint,
 ): void {
-  writeHeaderOfHalves(bytes, offset, type, length, highHalf(session), lowHalf(session));
-}
-
-/** As above, for packets of which there are many: arithmetic on a BigInt allocates. */
-export function writeHeaderOfHalves(
-  bytes: Buffer,
-  offset: number,
-  type: number,
-  length: number,
-  high: number,
-  low: number,
-): void {
   writeU16(bytes, offset, MAGIC);
   bytes[offset + OFFSET_VERSION] = VERSION;
   bytes[offset + OFFSET_TYPE] = type;
   writeU16(bytes, offset + OFFSET_LENGTH, length);
   writeU16(bytes, offset + 6, 0);
-  writeU32(bytes, offset + OFFSET_SESSION, high);
-  writeU32(bytes, offset + OFFSET_SESSION + 4, low);
+  writeU32(bytes, offset + OFFSET_SESSION, highHalf(session));
+  writeU32(bytes, offset + OFFSET_SESSION + 4, lowHalf(session));
 }
 
 export const highHalf = (session: bigint): number => Number(session >> 32n);

@@ -6,6 +6,7 @@ import type { BlockFields } from '../protocol/block.js';
 import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeader } from '../protocol/block.js';
 import { highHalf, lowHalf } from '../protocol/packet.js';
 import { advancePosition } from '../protocol/position.js';
+import { LastView } from '../protocol/words.js';
 
 /** A chunk (or map page) as a source of blocks. */
 export interface BlockSource {
@@ -32,6 +33,7 @@ export class Train {
   packets = 0;
   #isClosed = false;
   #out: Buffer = Buffer.alloc(0);
+  readonly #view = new LastView();
   #mostBytes = 0;
   readonly #packetBytes: number;
   readonly #blockSize: number;
@@ -90,7 +92,7 @@ export class Train {
     fields.variant = source.variant;
     const { payloads } = this;
     writeBlockHeader(
-      this.#out,
+      this.#view.of(this.#out),
       payloads === null ? this.length : this.packets * BLOCK_HEADER_BYTES,
       this.#sessionHigh,
       this.#sessionLow,

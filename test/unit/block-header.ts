@@ -14,5 +14,10 @@ export function writeBlockHeader(
 ): void {
   const { session } = header;
   const [high, low] = [highHalf(session), lowHalf(session)];
-  writeWithHalves(bytes, offset, high, low, header, payloadBytes);
+  writeWithHalves(viewOf(bytes), offset, high, low, header, payloadBytes);
+}
+
+/** The same memory, to be read and written in words. */
+export function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }

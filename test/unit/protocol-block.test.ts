@@ -29,7 +29,7 @@ import {
   sessionHigh,
   sessionLow,
 } from '../../src/protocol/packet.js';
-import { type BlockHeader, writeBlockHeader } from './block-header.js';
+import { type BlockHeader, viewOf, writeBlockHeader } from './block-header.js';
 import { u16, u24, u32, u64 } from './protocol-packets.js';
 
 const headers: fc.Arbitrary<BlockHeader> = fc.record(
@@ -91,11 +91,11 @@ test('property: a block continues the one before only if nothing but block and p
       const next = { ...header, block: header.block + 1, position: (header.position + 1) >>> 0 };
       writeBlockHeader(bytes, 0, header, payload);
       writeBlockHeader(bytes, length, next, payload);
-      assert.equal(countContinuing(bytes, 0, length, 2 * length, 9), 1);
-      assert.equal(countContinuing(bytes, 0, length, 2 * length, 0), 0);
-      assert.equal(countContinuing(bytes, 0, length, 2 * length - 1, 9), 0);
+      assert.equal(countContinuing(viewOf(bytes), 0, length, 2 * length, 9), 1);
+      assert.equal(countContinuing(viewOf(bytes), 0, length, 2 * length, 0), 0);
+      assert.equal(countContinuing(viewOf(bytes), 0, length, 2 * length - 1, 9), 0);
       bytes[length + at]! ^= mask;
-      assert.equal(countContinuing(bytes, 0, length, 2 * length, 9), 0);
+      assert.equal(countContinuing(viewOf(bytes), 0, length, 2 * length, 9), 0);
     }),
   );
 });
@@ -116,7 +116,7 @@ test('property: of a train, the packets up to the first that does not fit contin
       }
       if (torn < packets) bytes[torn * length + 16]! ^= 1;
       const expected = Math.min(torn - 1, packets - 1, most);
-      assert.equal(countContinuing(bytes, 0, length, bytes.length, most), expected);
+      assert.equal(countContinuing(viewOf(bytes), 0, length, bytes.length, most), expected);
     }),
   );
 });
@@ -140,7 +140,7 @@ test('the last block that 16 bits can name is continued by none', () => {
   writeBlockHeader(bytes, length, { ...header, block: 0, position: 2 }, 1);
   // As a carry would leave it.
   bytes.writeUInt16BE(length + 1, length + 4);
-  assert.equal(countContinuing(bytes, 0, length, 2 * length, 9), 0);
+  assert.equal(countContinuing(viewOf(bytes), 0, length, 2 * length, 9), 0);
 });
 
 test('all fields at their largest read back', () => {
