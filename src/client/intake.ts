@@ -16,7 +16,6 @@ import {
   spaceOfKind,
 } from '../protocol/block.js';
 import { advancePosition } from '../protocol/position.js';
-import { LastView } from '../protocol/words.js';
 import type { Asking } from './asking.js';
 import type { Assembly } from './assembly.js';
 import type { Collector } from './collector.js';
@@ -49,7 +48,6 @@ export class Intake {
   blockSize: number;
   /** The half chunk that the packet taken last belongs to; null when the next one can't continue it. */
   #current: Collector | null = null;
-  readonly #view = new LastView();
   /** While a copy is read back, only what was read back counts. */
   ignoresUnchecked = false;
 
@@ -126,7 +124,8 @@ export class Intake {
     if (collector === null || length !== BLOCK_HEADER_BYTES + this.blockSize) return next;
     const firstBlock = blockOf(bytes, before) + 1;
     const most = Math.floor(collector.encodedLength / this.blockSize) - firstBlock;
-    const count = countContinuing(this.#view.of(bytes), before, length, end, most);
+    const packets = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const count = countContinuing(packets, before, length, end, most);
     if (count === 0) return next;
     const added = collector.addRun(firstBlock, count, bytes, next + BLOCK_HEADER_BYTES, length);
     counters.blocksReceived += added;

@@ -6,20 +6,6 @@
  * compiles that in a tenth of the time.
  */
 
-/** A `DataView` of the bytes that were asked for last, since packets come in, and go out, in the same memory. */
-export class LastView {
-  #bytes: Uint8Array | null = null;
-  #view: DataView = new DataView(new ArrayBuffer(0));
-
-  of(bytes: Uint8Array): DataView {
-    if (bytes !== this.#bytes) {
-      this.#bytes = bytes;
-      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    }
-    return this.#view;
-  }
-}
-
 export function readU16(bytes: Uint8Array, offset: number): number {
   return (bytes[offset]! << 8) | bytes[offset + 1]!;
 }

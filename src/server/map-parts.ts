@@ -73,7 +73,7 @@ export class MapParts {
     const part = this.#part;
     if (part === null) return position;
     let next = position;
-    while (part.block < part.source.blockCount && train.hasRoom) {
+    while (part.block < part.source.blockCount && train.room > 0) {
       next = train.add(part.space, part.source, part.block++, next);
     }
     if (part.block === part.source.blockCount) this.#part = null;

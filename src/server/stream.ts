@@ -299,15 +299,16 @@ export class Stream {
     const train = this.#train;
     let tail: CacheEntry | null = null;
     for (let head = this.#sendableHead; head !== undefined; head = this.#sendableHead) {
-      if (!this.#hasRoomBeside(tail)) break;
+      const room = this.#roomBeside(tail);
+      if (room <= 0) break;
       if (this.#block === 0) this.#pending.noteSent(head.chunk, this.position);
       const fullBlocks = Math.floor(head.encodedLength / this.#config.blockSize);
-      while (this.#block < fullBlocks && this.#hasRoomBeside(tail)) {
-        this.position = train.add(Space.image, head, this.#block++, this.position);
-      }
+      const count = Math.min(fullBlocks - this.#block, room);
+      this.position = train.addRun(Space.image, head, this.#block, count, this.position);
+      this.#block += count;
       if (this.#block < fullBlocks) break;
       if (fullBlocks < head.blockCount) {
-        if (tail !== null || !train.hasRoom) break;
+        if (tail !== null || train.room === 0) break;
         tail = head;
       }
       this.#leaveHead(head);
@@ -319,9 +320,9 @@ export class Stream {
     return train.packets > 0;
   }
 
-  /** Whether another full block fits, with the last one of a chunk that is to go behind it. */
-  #hasRoomBeside(tail: CacheEntry | null): boolean {
-    return tail === null ? this.#train.hasRoom : this.#train.hasRoomFor(2);
+  /** How many more full blocks fit, with the last one of a chunk that is to go behind them. */
+  #roomBeside(tail: CacheEntry | null): number {
+    return tail === null ? this.#train.room : this.#train.room - 1;
   }
 
   /** The pass's next chunk, if it can be sent now. */
@@ -345,7 +346,7 @@ export class Stream {
         continue;
       }
       for (const block of repair.blocks) {
-        if (!this.#train.hasRoom) break;
+        if (this.#train.room === 0) break;
         this.#repairs.noteSent(repair, block, this.position);
         if (block >= entry.blockCount) {
           // Whoever asks for it holds a half of another encoding: only the whole chunk helps.
@@ -356,7 +357,7 @@ export class Stream {
         this.position = this.#train.add(Space.image, entry, block, this.position);
       }
       if (repair.blocks.size === 0) this.#dropRepair(repair.chunk);
-      if (!this.#train.hasRoom) break;
+      if (this.#train.room === 0) break;
     }
     this.blocksSent += this.#train.packets;
     return this.#train.packets > 0;

@@ -6,7 +6,6 @@ import type { BlockFields } from '../protocol/block.js';
 import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeader } from '../protocol/block.js';
 import { highHalf, lowHalf } from '../protocol/packet.js';
 import { advancePosition } from '../protocol/position.js';
-import { LastView } from '../protocol/words.js';
 
 /** A chunk (or map page) as a source of blocks. */
 export interface BlockSource {
@@ -33,7 +32,7 @@ export class Train {
   packets = 0;
   #isClosed = false;
   #out: Buffer = Buffer.alloc(0);
-  readonly #view = new LastView();
+  #words: DataView = new DataView(new ArrayBuffer(0));
   #mostBytes = 0;
   readonly #packetBytes: number;
   readonly #blockSize: number;
@@ -63,36 +62,64 @@ export class Train {
 
   begin(out: Buffer, mostBytes: number): void {
     this.#out = out;
+    this.#words = new DataView(out.buffer, out.byteOffset, out.length);
     this.#mostBytes = Math.min(out.length, mostBytes);
     this.length = 0;
     this.packets = 0;
     this.#isClosed = false;
   }
 
-  /** Whether another full packet fits; a train always takes one. */
-  get hasRoom(): boolean {
-    return this.packets === 0 || this.hasRoomFor(1);
+  /** How many more full packets fit; an empty train always takes one. */
+  get room(): number {
+    if (this.#isClosed) return 0;
+    const fitting = Math.floor((this.#mostBytes - this.length) / this.#packetBytes);
+    return Math.max(this.packets === 0 ? 1 : 0, fitting);
   }
 
-  /** Whether so many more full packets fit. */
-  hasRoomFor(packets: number): boolean {
-    return !this.#isClosed && this.length + packets * this.#packetBytes <= this.#mostBytes;
+  /**
+   * Adds `count` full blocks from block `first` on, for which there must be room.
+   * @param position send position of the first. @returns the position after them
+   */
+  addRun(
+    space: BlockFields['space'],
+    source: BlockSource,
+    first: number,
+    count: number,
+    position: number,
+  ): number {
+    this.#describe(space, source);
+    for (let i = 0; i < count; i++) {
+      this.#put(source, first + i, advancePosition(position, i), this.#blockSize);
+    }
+    return advancePosition(position, count);
   }
 
   /** Adds one block. @param position its send position. @returns the position after it */
   add(space: BlockFields['space'], source: BlockSource, block: number, position: number): number {
     const payloadBytes = blockLengthOf(source.encodedLength, this.#blockSize, block);
+    this.#describe(space, source);
+    this.#put(source, block, position, payloadBytes);
+    if (payloadBytes < this.#blockSize) this.#isClosed = true;
+    return advancePosition(position, 1);
+  }
+
+  /** What the headers of all blocks of `source` have in common. */
+  #describe(space: BlockFields['space'], source: BlockSource): void {
     const fields = this.#fields;
     fields.chunk = source.chunk;
-    fields.block = block;
-    fields.position = position;
     fields.encodedLength = source.encodedLength;
     fields.space = space;
     fields.encoding = source.encoding;
     fields.variant = source.variant;
+  }
+
+  #put(source: BlockSource, block: number, position: number, payloadBytes: number): void {
     const { payloads } = this;
+    const fields = this.#fields;
+    fields.block = block;
+    fields.position = position;
     writeBlockHeader(
-      this.#view.of(this.#out),
+      this.#words,
       payloads === null ? this.length : this.packets * BLOCK_HEADER_BYTES,
       this.#sessionHigh,
       this.#sessionLow,
@@ -108,7 +135,5 @@ export class Train {
     }
     this.length += BLOCK_HEADER_BYTES + payloadBytes;
     this.packets++;
-    if (payloadBytes < this.#blockSize) this.#isClosed = true;
-    return advancePosition(position, 1);
   }
 }

@@ -65,7 +65,8 @@ test('property: trains carry every block once; all packets but the last have one
       lengths,
       room,
       fc.constantFrom<number>(0, 0xfffffffd),
-      (chunkLengths, mostBytes, start) => {
+      fc.boolean(),
+      (chunkLengths, mostBytes, start, inRuns) => {
         const sources = chunkLengths.map((length, chunk) => sourceOf(chunk, length));
         const train = new Train(SESSION, BLOCK_SIZE);
         const out = Buffer.alloc(4096);
@@ -77,14 +78,19 @@ test('property: trains carry every block once; all packets but the last have one
         while (wanted.length > 0) {
           train.begin(out, mostBytes);
           const first = position;
-          while (wanted.length > 0 && train.hasRoom) {
-            const { source, block } = wanted.shift()!;
-            position = train.add(0, source, block, position);
+          while (wanted.length > 0 && train.room > 0) {
+            const { source, block } = wanted[0]!;
+            const fullBlocks = Math.floor(source.encodedLength / BLOCK_SIZE);
+            const run = inRuns ? Math.min(fullBlocks - block, train.room) : 0;
+            if (run > 0) position = train.addRun(0, source, block, run, position);
+            else position = train.add(0, source, block, position);
+            wanted.splice(0, Math.max(1, run));
           }
           const cuts = takeApart(out, train.length, sources, first);
           assert.equal(cuts.length, train.packets);
           assert.equal(positionsBetween(first, position), cuts.length);
           assert(cuts.slice(0, -1).every((cut) => cut.length === PACKET_BYTES));
+          assert(train.room >= 0);
           assert(train.length <= mostBytes || cuts.length === 1, 'one packet always goes');
           for (const { chunk, block } of cuts) carried.push(`${chunk}/${block}`);
         }
@@ -100,9 +106,9 @@ test('a short block closes the train, since nothing may follow a packet of anoth
   const train = new Train(SESSION, BLOCK_SIZE);
   train.begin(Buffer.alloc(4096), 4096);
   train.add(0, sourceOf(0, 64), 0, 0);
-  assert.equal(train.hasRoom, true);
+  assert.equal(train.room > 0, true);
   train.add(0, sourceOf(1, 40), 1, 1);
-  assert.equal(train.hasRoom, false);
+  assert.equal(train.room > 0, false);
   train.begin(Buffer.alloc(4096), 4096);
-  assert.deepEqual([train.hasRoom, train.length, train.packets], [true, 0, 0]);
+  assert.deepEqual([train.room > 0, train.length, train.packets], [true, 0, 0]);
 });
