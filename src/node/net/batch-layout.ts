@@ -29,9 +29,9 @@ export interface BatchMemory {
 export class BatchLayout {
   /** For `recvmmsg`. */
   readonly address: bigint;
-  readonly #headers: Buffer;
-  readonly #words: Uint32Array;
-  /** The kernel reads it by its address: it must not be collected. */
+  /** In words. The kernel reads it by its address: it must not be collected. */
+  readonly #headers: Uint32Array;
+  /** As the headers: not to be collected. */
   readonly iovecs: Iovecs;
   readonly #names: Buffer;
 
@@ -42,23 +42,22 @@ export class BatchLayout {
     readonly strideBytes: number,
     memory: BatchMemory,
   ) {
-    this.#headers = Buffer.alloc(count * MMSGHDR_BYTES);
-    const { buffer, byteOffset, length } = this.#headers;
-    this.#words = new Uint32Array(buffer, byteOffset, length / 4);
+    const headers = Buffer.alloc(count * MMSGHDR_BYTES);
+    this.#headers = new Uint32Array(headers.buffer, headers.byteOffset, headers.length / 4);
     this.iovecs = new Iovecs(native, count * IOVECS);
     this.#names = Buffer.alloc(count * NAME_BYTES);
-    this.address = native.addressOf(this.#headers);
+    this.address = native.addressOf(headers);
     const data = this.iovecs.addressOf(memory.data);
     const overflow = this.iovecs.addressOf(memory.overflow);
     const names = native.addressOf(this.#names);
     for (let i = 0; i < count; i++) {
       const header = i * MMSGHDR_BYTES;
-      this.#headers.writeBigUInt64LE(names + BigInt(i * NAME_BYTES), header);
+      headers.writeBigUInt64LE(names + BigInt(i * NAME_BYTES), header);
       // The kernel writes back how long the name is; it is always the same.
-      this.#headers.writeUInt32LE(NAME_BYTES, header + NAME_LENGTH_OFFSET);
+      headers.writeUInt32LE(NAME_BYTES, header + NAME_LENGTH_OFFSET);
       const piece = i * IOVECS;
-      this.#headers.writeBigUInt64LE(this.iovecs.addressFrom(piece), header + IOVECS_OFFSET);
-      this.#headers.writeUInt32LE(IOVECS, header + IOVEC_COUNT_OFFSET);
+      headers.writeBigUInt64LE(this.iovecs.addressFrom(piece), header + IOVECS_OFFSET);
+      headers.writeUInt32LE(IOVECS, header + IOVEC_COUNT_OFFSET);
       this.iovecs.lay(piece, data + i * strideBytes, strideBytes);
       this.iovecs.lay(piece + 1, overflow + i * SLOT_BYTES, SLOT_BYTES - strideBytes);
     }
@@ -66,7 +65,7 @@ export class BatchLayout {
 
   /** Bytes of a datagram that was received. */
   lengthOf(datagram: number): number {
-    return this.#words[(datagram * MMSGHDR_BYTES + LENGTH_OFFSET) / 4]!;
+    return this.#headers[(datagram * MMSGHDR_BYTES + LENGTH_OFFSET) / 4]!;
   }
 
   /** The address of a datagram's sender. */

@@ -26,10 +26,9 @@ export class BatchReader {
   };
   readonly #joined = Buffer.allocUnsafeSlow(SLOT_BYTES);
   #forTrains: BatchLayout;
+  /** Its distance is a packet's length. While that is not known, it is one that no datagram has. */
   #forSingles: BatchLayout;
   #layout: BatchLayout;
-  /** Of the stream's packets; Infinity while it is not known. */
-  #packetBytes = Number.POSITIVE_INFINITY;
   /** The sender seen last, since nearly all datagrams come from one. */
   readonly #lastSender = Buffer.alloc(16);
   #lastAddress = '';
@@ -47,7 +46,6 @@ export class BatchReader {
   /** From now on the stream's packets are `packetBytes` long. */
   expect(packetBytes: number): void {
     const stride = Math.min(packetBytes, SLOT_BYTES);
-    this.#packetBytes = stride;
     this.#forSingles = new BatchLayout(this.#native, BATCH, stride, this.#memory);
     this.#forTrains = new BatchLayout(this.#native, BATCH, longestTrainBytes(stride), this.#memory);
     this.#layout = this.#forTrains;
@@ -66,6 +64,7 @@ export class BatchReader {
   #handOver(count: number, onPackets: PacketsHandler): number {
     const layout = this.#layout;
     const stride = layout.strideBytes;
+    const packetBytes = this.#forSingles.strideBytes;
     const { data } = this.#memory;
     let first = 0;
     let singles = 0;
@@ -76,8 +75,8 @@ export class BatchReader {
       const length = layout.lengthOf(i);
       bytes += length;
       if (length > longest) longest = length;
-      if (length > this.#packetBytes) trains++;
-      else if (length === this.#packetBytes) singles++;
+      if (length > packetBytes) trains++;
+      else if (length === packetBytes) singles++;
       // The first of those that go together is the sender of all.
       const address = first === i ? this.#addressOf(i) : this.#lastAddress;
       if (length > stride) {
