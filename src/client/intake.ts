@@ -16,6 +16,7 @@ import {
   spaceOfKind,
 } from '../protocol/block.js';
 import { advancePosition } from '../protocol/position.js';
+import { viewOf } from '../protocol/words.js';
 import type { Asking } from './asking.js';
 import type { Assembly } from './assembly.js';
 import type { Collector } from './collector.js';
@@ -124,8 +125,7 @@ export class Intake {
     if (collector === null || length !== BLOCK_HEADER_BYTES + this.blockSize) return next;
     const firstBlock = blockOf(bytes, before) + 1;
     const most = Math.floor(collector.encodedLength / this.blockSize) - firstBlock;
-    const packets = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const count = countContinuing(packets, before, length, end, most);
+    const count = countContinuing(viewOf(bytes), before, length, end, most);
     if (count === 0) return next;
     const added = collector.addRun(firstBlock, count, bytes, next + BLOCK_HEADER_BYTES, length);
     counters.blocksReceived += added;

@@ -12,7 +12,7 @@ import {
   type Report,
 } from '../protocol/from-client.js';
 import { decodeStatus, decodeZeroRanges, type ImageDescription } from '../protocol/from-server.js';
-import { PacketType, sessionHigh, sessionLow } from '../protocol/packet.js';
+import { highHalf, lowHalf, PacketType, sessionHigh, sessionLow } from '../protocol/packet.js';
 import type { Asking, AskingContext } from './asking.js';
 import type { CheckOrder, CheckOutcome } from './checking.js';
 import type { Target } from './config.js';
@@ -105,8 +105,8 @@ export class Receiver {
     this.#intake.blockSize = description.blockSize;
     this.#context.session = description.session;
     this.#counters.position = description.position;
-    this.#sessionHigh = Number(description.session >> 32n);
-    this.#sessionLow = Number(description.session & 0xffffffffn);
+    this.#sessionHigh = highHalf(description.session);
+    this.#sessionLow = lowHalf(description.session);
     this.#isServerIdle = false;
   }
 

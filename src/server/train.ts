@@ -6,6 +6,7 @@ import type { BlockFields } from '../protocol/block.js';
 import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeader } from '../protocol/block.js';
 import { highHalf, lowHalf } from '../protocol/packet.js';
 import { advancePosition } from '../protocol/position.js';
+import { viewOf } from '../protocol/words.js';
 
 /** A chunk (or map page) as a source of blocks. */
 export interface BlockSource {
@@ -32,7 +33,7 @@ export class Train {
   packets = 0;
   #isClosed = false;
   #out: Buffer = Buffer.alloc(0);
-  #words: DataView = new DataView(new ArrayBuffer(0));
+  #words: DataView = viewOf(this.#out);
   #mostBytes = 0;
   readonly #packetBytes: number;
   readonly #blockSize: number;
@@ -62,7 +63,7 @@ export class Train {
 
   begin(out: Buffer, mostBytes: number): void {
     this.#out = out;
-    this.#words = new DataView(out.buffer, out.byteOffset, out.length);
+    this.#words = viewOf(out);
     this.#mostBytes = Math.min(out.length, mostBytes);
     this.length = 0;
     this.packets = 0;

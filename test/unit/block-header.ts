@@ -1,6 +1,7 @@
 /** Block headers with the session as tests know it: one number. The server keeps its halves at hand. */
 import { type BlockFields, writeBlockHeader as writeWithHalves } from '../../src/protocol/block.js';
 import { highHalf, lowHalf } from '../../src/protocol/packet.js';
+import { viewOf } from '../../src/protocol/words.js';
 
 export interface BlockHeader extends BlockFields {
   session: bigint;
@@ -15,9 +16,4 @@ export function writeBlockHeader(
   const { session } = header;
   const [high, low] = [highHalf(session), lowHalf(session)];
   writeWithHalves(viewOf(bytes), offset, high, low, header, payloadBytes);
-}
-
-/** The same memory, to be read and written in words. */
-export function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }

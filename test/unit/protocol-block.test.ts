@@ -29,7 +29,8 @@ import {
   sessionHigh,
   sessionLow,
 } from '../../src/protocol/packet.js';
-import { type BlockHeader, viewOf, writeBlockHeader } from './block-header.js';
+import { viewOf } from '../../src/protocol/words.js';
+import { type BlockHeader, writeBlockHeader } from './block-header.js';
 import { u16, u24, u32, u64 } from './protocol-packets.js';
 
 const headers: fc.Arbitrary<BlockHeader> = fc.record(
