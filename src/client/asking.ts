@@ -20,7 +20,8 @@ import { dueWithPackets } from './deadline.js';
 
 /** Packets of one turn of asking. */
 const MOST_PACKETS = 4;
-const MOST_RUNS_PER_HALF = 32;
+/** As many as fit one request: a long chunk that lost a twentieth of its blocks has hundreds. */
+const MOST_RUNS_PER_HALF = 256;
 /** Turns of asking are at least this far apart. */
 const TURN_MS = 10;
 /** The same half chunk is asked for again after this long. */

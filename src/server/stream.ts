@@ -48,7 +48,7 @@ export class Stream {
   readonly #mapParts: MapParts;
   readonly #zeros = new ZeroRuns();
   readonly #repairs = new RepairQueue();
-  /** Chunks with repairs to send, pinned in the cache. */
+  /** Chunks that were read to send repairs of them, pinned in the cache. */
   readonly #mending = new Map<number, CacheEntry>();
   /** The pass's next chunks, pinned in the cache; the first one is being sent. */
   readonly #ahead: CacheEntry[] = [];
@@ -120,7 +120,7 @@ export class Stream {
     if (!this.#mapParts.isEmpty || !this.#zeros.isEmpty) return true;
     if (this.#mayOffer) return true;
     if (this.#head !== undefined && this.#head.state !== 'reading') return true;
-    for (const entry of this.#mending.values()) if (entry.state === 'ready') return true;
+    for (const { chunk } of this.#repairs.values()) if (this.#readyOf(chunk) !== null) return true;
     return false;
   }
 
@@ -163,15 +163,21 @@ export class Stream {
     return chunks;
   }
 
-  /** Next chunk to read: for repairs, or ahead of the pass; null for now. */
+  /**
+   * Next chunk to read: for repairs, or ahead of the pass; null for now. While more chunks wait for repairs than can
+   * be read for them at once, the pass waits as well: else half chunks would pile up in the clients' memory
+   * until they have to be given up, which makes more repairs.
+   */
   pollRead(): ReadOrder | null {
-    return this.#readForRepairs() ?? this.#readAhead();
+    const order = this.#readForRepairs();
+    if (order !== null || this.#mending.size >= this.#mostMending) return order;
+    return this.#readAhead();
   }
 
   #readForRepairs(): ReadOrder | null {
     for (const { chunk } of this.#repairs.values()) {
       if (this.#mending.size >= this.#mostMending) return null;
-      if (this.#mending.has(chunk)) continue;
+      if (this.#config.cache.find(chunk) !== undefined) continue;
       const { entry, order } = this.#fetch(chunk, true);
       if (entry === null) return null;
       this.#mending.set(chunk, entry);
@@ -212,6 +218,12 @@ export class Stream {
     if (entry === null) return { entry, order: null };
     entry.pins++;
     return { entry, order: cached === undefined ? { chunk, slot: entry.slot, mends } : null };
+  }
+
+  /** A chunk that is in the cache, whoever had it read. */
+  #readyOf(chunk: number): CacheEntry | null {
+    const entry = this.#config.cache.find(chunk);
+    return entry?.state === 'ready' ? entry : null;
   }
 
   #dropRepair(chunk: number): void {
@@ -338,8 +350,8 @@ export class Stream {
 
   #fillRepairs(): boolean {
     for (const repair of this.#repairs.values()) {
-      const entry = this.#mending.get(repair.chunk);
-      if (entry === undefined || entry.state !== 'ready') continue;
+      const entry = this.#readyOf(repair.chunk);
+      if (entry === null) continue;
       if (entry.zero) {
         this.#dropRepair(repair.chunk);
         this.#zeros.addChunk(repair.chunk);

@@ -94,6 +94,15 @@ for (const { loss, clients } of [
   });
 }
 
+test('repairs of chunks that must be read again come before the pass, which makes more of them', () => {
+  // Too quick for the readers, with repairs of chunks that the server's memory has lost by then.
+  const quick = { chunkSizeBytes: 16_384, rate: 900_000_000, clientSlots: 48, serverSlots: 24 };
+  const { world } = begin({ ...LONG, ...quick, seed: 29, loss: 0.01, imageChunks: 1024 });
+  join(world, 4, () => 0);
+  world.finishWithin(30_000);
+  assertBlocks(world, world.image.dataBlocks * expectedSends(0.01, 4), 1.3);
+});
+
 test('a client that lacks little is sent little', () => {
   const { world } = begin({ ...LONG, seed: 26 });
   join(world, 5, () => 0);
