@@ -2,14 +2,14 @@
  * How much one client, or all clients of one address together, may make the server send. Whatever
  * they report, the sum is bounded:
  *
- *     256 + 8 times the image + 64 chunks for each chunk that was gained
+ *     64 + 8 times the image + 64 chunks for each chunk that was gained
  *
  * The first terms leave room for loss. The last is for clients that the stream leaves behind: one that
  * keeps a fiftieth of each pass asks for the rest of the image again and again, but gains each time.
  * Only what nobody else had asked for already is counted.
  */
 
-const LEAST_CHUNKS = 256;
+const LEAST_CHUNKS = 64;
 const TIMES_THE_IMAGE = 8;
 const CHUNKS_PER_GAIN = 64;
 

@@ -23,10 +23,10 @@ export interface StreamConfig {
   gathers: boolean;
 }
 
-/** Chunks read ahead of the pass, where there are slots for so many. */
+/** Chunks read ahead of the pass, where that leaves most slots for what was sent already and may have to be mended. */
 const MOST_AHEAD = 16;
 /** More are ordered when so many have been sent: some at once cost less than one by one. */
-const AHEAD_STEP = 4;
+const AHEAD_STEP = 2;
 /** A chunk that lacks more than this share of its blocks is sent whole. */
 const REPAIR_SHARE = 0.5;
 /**
@@ -67,7 +67,7 @@ export class Stream {
     this.#pending = new PendingImage(chunkCount);
     this.#mapParts = new MapParts(pageCount, config.blockSize);
     const { slotCount } = config.cache;
-    this.#mostAhead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(slotCount / 2)));
+    this.#mostAhead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(slotCount / 3)));
     this.#mostMending = Math.max(1, Math.floor(slotCount / 4));
   }
 

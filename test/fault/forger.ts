@@ -24,7 +24,7 @@ import type { Random } from '../sim/random.js';
 import { writeBlockHeader } from '../unit/block-header.js';
 
 const mostHeard = 64;
-const chunkSizeBytes = 256 * 1024;
+const chunkSizeBytes = 1024 * 1024;
 
 export class Forger {
   /** The session that is attacked; 0 while it is not known. */

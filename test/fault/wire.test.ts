@@ -9,7 +9,7 @@ import { overwrite } from './damage.js';
 import { Tally } from './tally.js';
 
 const mebibyte = 1 << 20;
-const chunkSizeBytes = 256 * 1024;
+const chunkSizeBytes = 1024 * 1024;
 const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 
 /** The image's own blocks, without those of its map. */

@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 import { copyToAll, labTest } from './lab.js';
 import { allocatedBytes } from './scratch.js';
 
-const chunkSizeBytes = 262_144;
+const chunkSizeBytes = 1_048_576;
 const gibibyte = 2 ** 30;
 
 labTest('sizes around one block and one chunk', 2, async (lab) => {

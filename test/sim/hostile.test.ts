@@ -141,11 +141,15 @@ test('one host invents clients that ask for everything again and again: it ends,
     return world.witness.blocksSent / world.image.dataBlocks;
   };
   const images = attack();
-  const mostImages = 1 + 8 + 256 / SMALL.imageChunks;
+  const mostImages = 1 + 8 + 64 / SMALL.imageChunks;
   assert.ok(images > mostImages - 1 && images < mostImages + 2, `${images} images`);
   assert.ok(attack() < images + 0.2, 'no more comes of it');
   const late = world.addClient();
   late.start();
   world.finishWithin(10_000);
-  assert.ok(attack() < images + 1.2, 'but what the real client lacks');
+  const more = attack() - images;
+  assert.ok(
+    more < 2.2,
+    `${more} images more: what the real client lacks, and what a minute forgives`,
+  );
 });

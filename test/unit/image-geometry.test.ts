@@ -92,10 +92,10 @@ test('chunk numbers from the network that the image lacks are refused', () => {
 });
 
 test('chunks grow with the image, up to 8 MiB', () => {
-  assert.equal(chunkSizeFor(1), 256 * 1024);
-  assert.equal(chunkSizeFor(TIB / 2), 256 * 1024);
-  assert.equal(chunkSizeFor(TIB / 2 + 1), 512 * 1024);
-  assert.equal(chunkSizeFor(TIB), 512 * 1024);
+  assert.equal(chunkSizeFor(1), MIB);
+  assert.equal(chunkSizeFor(2 * TIB), MIB);
+  assert.equal(chunkSizeFor(2 * TIB + 1), 2 * MIB);
+  assert.equal(chunkSizeFor(4 * TIB), 2 * MIB);
   assert.equal(chunkSizeFor(16 * TIB), 8 * MIB);
   assert.equal(chunkSizeFor(16 * TIB + 1), 8 * MIB);
   assert.equal(chunkSizeFor(LARGEST_IMAGE_SIZE_BYTES), 8 * MIB);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AutoLevel } from '../../src/node/workers/auto-level.js';
 
-const CHUNK_BYTES = 262_144;
+const CHUNK_BYTES = 1_048_576;
 
 /** A server's chunks at each level: image bytes per ms that cores and network allow. */
 interface Scene {
@@ -105,10 +105,10 @@ test('comes back to compressing when the network becomes slow', () => {
     coresPerMs: oneCore,
     networkPerMs: (level) => wirePerMs * ratioOf(level),
   };
-  play(scene, 0, 5000);
+  play(scene, 0, 6000);
   assert.equal(scene.level.level, 0);
   wirePerMs = 50_000;
-  play(scene, 5000, 140_000);
+  play(scene, 6000, 140_000);
   assert.equal(scene.level.level, 3);
 });
 

@@ -16,7 +16,7 @@ test('property: whatever a client says it has, what it may cause is bounded', ()
           allowance.spend(chunks, round);
           caused += chunks;
         }
-        assert.ok(caused <= 256 + (8 + 64 + 1) * chunks, `${caused} of ${chunks}`);
+        assert.ok(caused <= 64 + (8 + 64 + 1) * chunks, `${caused} of ${chunks}`);
       },
     ),
   );

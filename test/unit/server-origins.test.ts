@@ -8,8 +8,8 @@ import { blocksOf, ServerDriver } from './server-driver.js';
 
 const chunks = 8;
 const everything = [{ first: 0, count: chunks }];
-/** 256 chunks, and 8 times the image. */
-const initialChunks = 256 + 8 * chunks;
+/** 64 chunks, and 8 times the image. */
+const initialChunks = 64 + 8 * chunks;
 const minuteMs = 60_000;
 
 const peerAt = (address: string) => ({ address, port: 40_000 });
@@ -89,9 +89,9 @@ test('what was spent is forgotten at one image a minute, and no more than was sp
 
 test('of a large image, what 64 Mbit/s carry is forgotten', () => {
   const chunkCount = 1e6;
-  const chunkSizeBytes = 262_144;
+  const chunkSizeBytes = 1_048_576;
   const { allowance } = new Origins({ chunkCount, chunkSizeBytes }).enter('10.0.0.5');
-  allowance.spend(256 + 8 * chunkCount, 0);
+  allowance.spend(64 + 8 * chunkCount, 0);
   assert.equal(allowance.isSpent(0), true);
   let spent = 0;
   for (; !allowance.isSpent(minuteMs); spent++) allowance.spend(1, minuteMs);

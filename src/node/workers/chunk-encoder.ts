@@ -15,7 +15,7 @@ const SAMPLES = 8;
 const SAMPLE_BYTES = 4096;
 const SAMPLE_LEVEL = 1;
 /** After so many chunks in a row that did not shrink, not every one is tried. */
-const PATIENCE = 16;
+const PATIENCE = 4;
 const MOST_SKIPPED = 7;
 const VARIANT_MASK = 0xf;
 

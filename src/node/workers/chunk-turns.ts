@@ -11,9 +11,11 @@ import { MainRunner } from './main-runner.js';
 
 const debug = debugLog('multiserver:workers');
 
-/** What takes a millisecond or more would break up the pace of the packets. */
+/**
+ * The usual chunk takes half a millisecond, and a few where it is packed, for which packets are made up for. What
+ * takes longer would break up their pace.
+ */
 const MOST_BYTES_HERE = 1024 * 1024;
-const MOST_BYTES_PACKED_HERE = 256 * 1024;
 const MOST_LEVEL_HERE = 3;
 
 export class ChunkTurns {
@@ -94,7 +96,5 @@ export class ChunkTurns {
 }
 
 function isShort(job: ChunkJob): boolean {
-  if (job.op !== 'read') return false;
-  if (job.level === 0) return job.lengthBytes <= MOST_BYTES_HERE;
-  return job.level <= MOST_LEVEL_HERE && job.lengthBytes <= MOST_BYTES_PACKED_HERE;
+  return job.op === 'read' && job.level <= MOST_LEVEL_HERE && job.lengthBytes <= MOST_BYTES_HERE;
 }
