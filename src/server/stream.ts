@@ -27,6 +27,8 @@ export interface StreamConfig {
 const MOST_AHEAD = 16;
 /** More are ordered when so many have been sent: some at once cost less than one by one. */
 const AHEAD_STEP = 2;
+/** While repairs wait, one chunk is read for the pass after so many for them. */
+const MENDS_PER_READ = 4;
 /** A chunk that lacks more than this share of its blocks is sent whole. */
 const REPAIR_SHARE = 0.5;
 /**
@@ -56,6 +58,8 @@ export class Stream {
   #block = 0;
   #isRepairsTurn = true;
   #isReadingAhead = true;
+  /** Chunks read for repairs since the last one that was for the pass. */
+  #mendsInTurn = 0;
   readonly #mostAhead: number;
   readonly #mostMending: number;
 
@@ -165,13 +169,20 @@ export class Stream {
 
   /**
    * Next chunk to read: for repairs, or ahead of the pass; null for now. While more chunks wait for repairs than can
-   * be read for them at once, the pass waits as well: else half chunks would pile up in the clients' memory
+   * be read for them at once, the pass has to be slow: else half chunks would pile up in the clients' memory
    * until they have to be given up, which makes more repairs.
    */
   pollRead(): ReadOrder | null {
     const order = this.#readForRepairs();
-    if (order !== null || this.#mending.size >= this.#mostMending) return order;
-    return this.#readAhead();
+    if (order !== null) {
+      this.#mendsInTurn++;
+      return order;
+    }
+    const isBehind = this.#mending.size >= this.#mostMending;
+    if (isBehind && this.#mendsInTurn < MENDS_PER_READ) return null;
+    const ahead = this.#readAhead();
+    if (ahead !== null) this.#mendsInTurn = 0;
+    return ahead;
   }
 
   #readForRepairs(): ReadOrder | null {

@@ -94,7 +94,7 @@ for (const { loss, clients } of [
   });
 }
 
-test('repairs of chunks that must be read again come before the pass, which makes more of them', () => {
+test('repairs of chunks that must be read again slow the pass, which makes more of them', () => {
   // Too quick for the readers, with repairs of chunks that the server's memory has lost by then.
   const quick = { chunkSizeBytes: 16_384, rate: 900_000_000, clientSlots: 48, serverSlots: 24 };
   const { world } = begin({ ...LONG, ...quick, seed: 29, loss: 0.01, imageChunks: 1024 });
