@@ -39,9 +39,8 @@ import { loadZstd } from './workers/zstd.js';
 
 const debug = debugLog('multiserver:run');
 
-/** Memory for chunks, of which there are enough to read ahead and to repair from. */
-const CHUNK_MEMORY_BYTES = 24 * 1024 * 1024;
-const LEAST_SLOTS = 24;
+/** Chunks in memory: enough to read ahead and to repair from. */
+const CHUNK_SLOTS = 24;
 const TRAIN_BUFFERS = 16;
 const TRAIN_BUFFER_BYTES = 65_536;
 const PROGRESS_MS = 200;
@@ -130,10 +129,7 @@ class Server {
       if (isNew) this.#observe({ type: 'notice', text });
       this.#queuePump();
     });
-    this.#memory = new ChunkMemory(
-      Math.max(LEAST_SLOTS, Math.floor(CHUNK_MEMORY_BYTES / geometry.chunkSizeBytes)),
-      geometry.chunkSizeBytes,
-    );
+    this.#memory = new ChunkMemory(CHUNK_SLOTS, geometry.chunkSizeBytes);
     this.#jobs = new ChunkTurns(this.#memory, digestOf);
     this.#socket = createUdpSocket(options.group, { reuse: false });
     this.#preparation = new Preparation(this.#map, this.#jobs, source.fd, extentsOf(source.fd), {

@@ -23,8 +23,6 @@ export interface StreamConfig {
   gathers: boolean;
 }
 
-/** Chunks read ahead of the pass, where that leaves most slots for what was sent already and may have to be mended. */
-const MOST_AHEAD = 16;
 /** More are ordered when so many have been sent: some at once cost less than one by one. */
 const AHEAD_STEP = 2;
 /** While repairs wait, one chunk is read for the pass after so many for them. */
@@ -71,7 +69,8 @@ export class Stream {
     this.#pending = new PendingImage(chunkCount);
     this.#mapParts = new MapParts(pageCount, config.blockSize);
     const { slotCount } = config.cache;
-    this.#mostAhead = Math.max(1, Math.min(MOST_AHEAD, Math.floor(slotCount / 3)));
+    // Most slots are for what was sent already, and may have to be mended.
+    this.#mostAhead = Math.max(1, Math.floor(slotCount / 3));
     this.#mostMending = Math.max(1, Math.floor(slotCount / 4));
   }
 
@@ -186,18 +185,21 @@ export class Stream {
   }
 
   #readForRepairs(): ReadOrder | null {
+    const { cache } = this.#config;
     for (const { chunk } of this.#repairs.values()) {
       if (this.#mending.size >= this.#mostMending) return null;
-      if (this.#config.cache.find(chunk) !== undefined) continue;
-      const { entry, order } = this.#fetch(chunk, true);
+      if (cache.find(chunk) !== undefined) continue;
+      const entry = cache.claim(chunk);
       if (entry === null) return null;
+      entry.pins++;
       this.#mending.set(chunk, entry);
-      if (order !== null) return order;
+      return { chunk, slot: entry.slot, mends: true };
     }
     return null;
   }
 
   #readAhead(): ReadOrder | null {
+    const { cache } = this.#config;
     const length = this.#ahead.length;
     if (length === 0 || length <= this.#mostAhead - AHEAD_STEP) this.#isReadingAhead = true;
     while (this.#isReadingAhead) {
@@ -212,23 +214,15 @@ export class Stream {
         this.#zeros.add(this.#pending.takeRun((next) => this.#config.map.isZero(next)));
         continue;
       }
-      const { entry, order } = this.#fetch(chunk, false);
+      const cached = cache.find(chunk);
+      const entry = cached ?? cache.claim(chunk);
       if (entry === null) return null;
+      entry.pins++;
       this.#pending.take();
       this.#ahead.push(entry);
-      if (order !== null) return order;
+      if (cached === undefined) return { chunk, slot: entry.slot, mends: false };
     }
     return null;
-  }
-
-  /** Pins a chunk in the cache, ordering it to be read if it is not there. */
-  #fetch(chunk: number, mends: boolean): { entry: CacheEntry | null; order: ReadOrder | null } {
-    const { cache } = this.#config;
-    const cached = cache.find(chunk);
-    const entry = cached ?? cache.claim(chunk);
-    if (entry === null) return { entry, order: null };
-    entry.pins++;
-    return { entry, order: cached === undefined ? { chunk, slot: entry.slot, mends } : null };
   }
 
   /** A chunk that is in the cache, whoever had it read. */

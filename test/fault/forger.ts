@@ -1,5 +1,6 @@
 /** Packets as an attacker makes them: rubbish, what was heard and spoilt, and sound ones that lie. */
 
+import { DEFAULT_CHUNK_SIZE_BYTES as chunkSizeBytes } from '../../src/image/geometry.js';
 import {
   BLOCK_HEADER_BYTES,
   type EncodingId,
@@ -24,7 +25,6 @@ import type { Random } from '../sim/random.js';
 import { writeBlockHeader } from '../unit/block-header.js';
 
 const mostHeard = 64;
-const chunkSizeBytes = 1024 * 1024;
 
 export class Forger {
   /** The session that is attacked; 0 while it is not known. */

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
+import { DEFAULT_CHUNK_SIZE_BYTES as chunkSizeBytes } from '../../src/image/geometry.js';
 import { type Lab, labTest } from '../lab/lab.js';
 import {
   type ClientProgram,
@@ -18,7 +19,6 @@ import type { GluttonNews, GluttonOptions } from './glutton.js';
 import { faultSeed, Tally } from './tally.js';
 
 const mebibyte = 1 << 20;
-const chunkSizeBytes = 1024 * 1024;
 const sizeBytes = 24 * mebibyte;
 const clientPort = 40_000;
 /** Both programs take about 150 MiB, most of it Node's and their pools. */

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { copyFileSync } from 'node:fs';
+import { DEFAULT_CHUNK_SIZE_BYTES as chunkSizeBytes } from '../../src/image/geometry.js';
 import { labTest } from '../lab/lab.js';
 import { blocksOfChunks } from '../lab/passes.js';
 import type { ClientProgram, ServerProgram } from '../lab/programs.js';
@@ -9,7 +10,6 @@ import { overwrite } from './damage.js';
 import { Tally } from './tally.js';
 
 const mebibyte = 1 << 20;
-const chunkSizeBytes = 1024 * 1024;
 const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 
 /** The image's own blocks, without those of its map. */

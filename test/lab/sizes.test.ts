@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
+import { DEFAULT_CHUNK_SIZE_BYTES as chunkSizeBytes } from '../../src/image/geometry.js';
 import { copyToAll, labTest } from './lab.js';
 import { allocatedBytes } from './scratch.js';
 
-const chunkSizeBytes = 1_048_576;
 const gibibyte = 2 ** 30;
 
 labTest('sizes around one block and one chunk', 2, async (lab) => {

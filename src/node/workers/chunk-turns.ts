@@ -11,10 +11,7 @@ import { MainRunner } from './main-runner.js';
 
 const debug = debugLog('multiserver:workers');
 
-/**
- * The usual chunk takes half a millisecond, and a few where it is packed, for which packets are made up for. What
- * takes longer would break up their pace.
- */
+/** The usual chunk: half a millisecond, a few where it is packed. More would break up the packets' pace. */
 const MOST_BYTES_HERE = 1024 * 1024;
 const MOST_LEVEL_HERE = 3;
 
