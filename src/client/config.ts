@@ -4,6 +4,8 @@ import type { Digest } from '../image/block-map.js';
 export interface ClientConfig {
   /** Random id of this run. */
   client: bigint;
+  /** Names the machine and its target: the same in every run there. */
+  machine: bigint;
   host: string;
   /** Name of the image wanted, or undefined for the only one. */
   wantedName: string | undefined;

@@ -8,6 +8,7 @@ import type { ImageDescription } from '../protocol/from-server.js';
 
 export interface DiscoveryOptions {
   client: bigint;
+  machine: bigint;
   host: string;
   /** Name of the image wanted; undefined takes the only one there is. */
   wantedName: string | undefined;
@@ -54,8 +55,8 @@ export class Discovery {
     if (now < this.#requestDueMs) return null;
     this.#requestedMs = now;
     this.#requestDueMs = now + REQUEST_INTERVAL_MS;
-    const { client, host } = this.#options;
-    return encodeMapRequest({ client, isServer: false, host });
+    const { client, machine, host } = this.#options;
+    return encodeMapRequest({ client, machine, isServer: false, host });
   }
 
   add(offer: Offer, now: number): void {

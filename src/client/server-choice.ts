@@ -22,8 +22,8 @@ export class ServerChoice {
   }
 
   #newDiscovery(now: number): Discovery {
-    const { client, host, wantedName } = this.#config;
-    return new Discovery({ client, host, wantedName }, now);
+    const { client, machine, host, wantedName } = this.#config;
+    return new Discovery({ client, machine, host, wantedName }, now);
   }
 
   /** The server chosen, or null. */

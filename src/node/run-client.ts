@@ -14,6 +14,7 @@ import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
 import { GroupInlet } from './group-inlet.js';
+import { machineOf } from './machine.js';
 import { type GroupReceiver, openGroupReceiver } from './net/group-receiver.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
 import { sendByAgain, startRenewing } from './net/renewal.js';
@@ -90,6 +91,7 @@ class Client {
     this.#session = new ClientSession(
       {
         client: randomBytes(8).readBigUInt64BE(),
+        machine: machineOf(options.output),
         host: hostname(),
         wantedName: options.image,
         group: options.group,

@@ -4,6 +4,7 @@
  */
 import type { SpaceId } from './block.js';
 import { SPACE_COUNT } from './block.js';
+import { CHECK_BYTES, isAsWritten, writeCheck } from './check.js';
 import {
   HEADER_BYTES,
   LARGEST_CONTROL_PACKET_BYTES,
@@ -17,6 +18,8 @@ import { readText, textBytes } from './text.js';
 export interface MapRequest {
   /** Random id of one client process; of a server, its session. */
   client: bigint;
+  /** Names the machine and its target: the same in every run of a client there. 0 for a server. */
+  machine: bigint;
   /** Asked by a server that looks for others: nobody joins. */
   isServer: boolean;
   /** Host name, for the server's display. */
@@ -45,9 +48,20 @@ export const ClientState = {
   done: 2,
   failed: 3,
   leaving: 4,
+  syncing: 5,
+  compared: 6,
 } as const;
 export type ClientStateId = (typeof ClientState)[keyof typeof ClientState];
-const CLIENT_STATE_COUNT = 5;
+const CLIENT_STATE_COUNT = 7;
+
+/** Whether a client in this state is about to leave: it reports until it is answered. */
+export function isEnd(state: ClientStateId): boolean {
+  return state === ClientState.done || state === ClientState.compared || isEndWithoutCopy(state);
+}
+
+function isEndWithoutCopy(state: ClientStateId): boolean {
+  return state === ClientState.failed || state === ClientState.leaving;
+}
 
 export interface Report {
   session: bigint;
@@ -67,25 +81,32 @@ export interface Report {
   state: ClientStateId;
 }
 
-const MAP_REQUEST_BYTES = HEADER_BYTES + 12;
+/**
+ * Every map request is this long. Answers have at most three times its length, so that nobody can have
+ * a server send much to a forged address for little.
+ */
+export const MAP_REQUEST_BYTES = 400;
+const HOST_OFFSET = 36;
 
 export function encodeMapRequest(request: MapRequest): Buffer {
   const host = textBytes(request.host, 63);
-  const bytes = Buffer.alloc(MAP_REQUEST_BYTES + host.length);
+  const bytes = Buffer.alloc(MAP_REQUEST_BYTES);
   writeHeader(bytes, 0, PacketType.mapRequest, bytes.length, 0n);
   bytes.writeBigUInt64BE(request.client, 16);
-  bytes[24] = host.length;
-  bytes[25] = request.isServer ? 1 : 0;
-  host.copy(bytes, MAP_REQUEST_BYTES);
-  return bytes;
+  bytes.writeBigUInt64BE(request.machine, 24);
+  bytes[32] = host.length;
+  bytes[33] = request.isServer ? 1 : 0;
+  host.copy(bytes, HOST_OFFSET);
+  return writeCheck(bytes);
 }
 
 export function decodeMapRequest(bytes: Buffer): MapRequest | null {
-  if (bytes.length < MAP_REQUEST_BYTES) return null;
-  if (bytes.length !== MAP_REQUEST_BYTES + bytes[24]! || bytes[25]! > 1) return null;
-  const host = readText(bytes, MAP_REQUEST_BYTES, bytes.length);
+  if (bytes.length !== MAP_REQUEST_BYTES || !isAsWritten(bytes)) return null;
+  if (bytes[32]! > 63 || bytes[33]! > 1) return null;
+  const host = readText(bytes, HOST_OFFSET, HOST_OFFSET + bytes[32]!);
   if (host === null) return null;
-  return { client: bytes.readBigUInt64BE(16), isServer: bytes[25] === 1, host };
+  const isServer = bytes[33] === 1;
+  return { client: bytes.readBigUInt64BE(16), machine: bytes.readBigUInt64BE(24), isServer, host };
 }
 
 const BLOCK_REQUEST_BYTES = HEADER_BYTES + 20;
@@ -96,11 +117,12 @@ const HALF_RUN_BYTES = 4;
 /** Bytes that one more half chunk with `runs` runs adds to a block request. */
 export const halfChunkBytes = (runs: number): number => HALF_BYTES + runs * HALF_RUN_BYTES;
 /** Room for ranges and half chunks in one block request. */
-export const BLOCK_REQUEST_ROOM_BYTES = LARGEST_CONTROL_PACKET_BYTES - BLOCK_REQUEST_BYTES;
+export const BLOCK_REQUEST_ROOM_BYTES =
+  LARGEST_CONTROL_PACKET_BYTES - BLOCK_REQUEST_BYTES - CHECK_BYTES;
 export const RANGE_BYTES = RUN_BYTES;
 
 export function encodeBlockRequest(request: BlockRequest): Buffer {
-  let length = BLOCK_REQUEST_BYTES + request.ranges.length * RUN_BYTES;
+  let length = BLOCK_REQUEST_BYTES + request.ranges.length * RUN_BYTES + CHECK_BYTES;
   for (const half of request.halves) length += halfChunkBytes(half.runs.length);
   const bytes = Buffer.alloc(length);
   writeHeader(bytes, 0, PacketType.blockRequest, length, request.session);
@@ -125,18 +147,19 @@ export function encodeBlockRequest(request: BlockRequest): Buffer {
       at += HALF_RUN_BYTES;
     }
   }
-  return bytes;
+  return writeCheck(bytes);
 }
 
 export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
-  if (bytes.length < BLOCK_REQUEST_BYTES) return null;
-  if (bytes.length > LARGEST_CONTROL_PACKET_BYTES) return null;
+  const end = bytes.length - CHECK_BYTES;
+  if (end < BLOCK_REQUEST_BYTES) return null;
+  if (bytes.length > LARGEST_CONTROL_PACKET_BYTES || !isAsWritten(bytes)) return null;
   const space = bytes[28]!;
   if (space >= SPACE_COUNT) return null;
   const rangeCount = bytes.readUInt16BE(32);
   const halfCount = bytes.readUInt16BE(34);
   let at = BLOCK_REQUEST_BYTES;
-  if (bytes.length - at < rangeCount * RUN_BYTES) return null;
+  if (end - at < rangeCount * RUN_BYTES) return null;
   const ranges: Run[] = [];
   for (let i = 0; i < rangeCount; i++, at += RUN_BYTES) {
     ranges.push({ first: bytes.readUInt32BE(at), count: bytes.readUInt32BE(at + 4) });
@@ -144,11 +167,11 @@ export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
   if (!areAscending(ranges)) return null;
   const halves: HalfChunk[] = [];
   for (let i = 0; i < halfCount; i++) {
-    if (bytes.length - at < HALF_BYTES) return null;
+    if (end - at < HALF_BYTES) return null;
     const chunk = bytes.readUInt32BE(at);
     const runCount = bytes.readUInt16BE(at + 4);
     at += HALF_BYTES;
-    if (bytes.length - at < runCount * HALF_RUN_BYTES) return null;
+    if (end - at < runCount * HALF_RUN_BYTES) return null;
     const runs: Run[] = [];
     for (let j = 0; j < runCount; j++, at += HALF_RUN_BYTES) {
       runs.push({ first: bytes.readUInt16BE(at), count: bytes.readUInt16BE(at + 2) });
@@ -156,7 +179,7 @@ export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
     if (!areAscending(runs)) return null;
     halves.push({ chunk, runs });
   }
-  if (at !== bytes.length) return null;
+  if (at !== end) return null;
   return {
     session: packetSession(bytes, 0),
     client: bytes.readBigUInt64BE(16),
@@ -167,7 +190,7 @@ export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
   };
 }
 
-const REPORT_BYTES = HEADER_BYTES + 44;
+const REPORT_BYTES = HEADER_BYTES + 44 + CHECK_BYTES;
 
 export function encodeReport(report: Report): Buffer {
   const bytes = Buffer.alloc(REPORT_BYTES);
@@ -181,11 +204,11 @@ export function encodeReport(report: Report): Buffer {
   bytes.writeUInt32BE(report.receiveBufferBytes, 44);
   bytes[48] = report.state;
   bytes.writeUInt32BE(report.packetsLost, 52);
-  return bytes;
+  return writeCheck(bytes);
 }
 
 export function decodeReport(bytes: Buffer): Report | null {
-  if (bytes.length !== REPORT_BYTES) return null;
+  if (bytes.length !== REPORT_BYTES || !isAsWritten(bytes)) return null;
   const state = bytes[48]!;
   if (state >= CLIENT_STATE_COUNT) return null;
   return {

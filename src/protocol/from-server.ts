@@ -2,6 +2,7 @@
  * Packets that a server sends, other than block packets. Decoders take one whole packet and
  * return null for anything that does not fit to the last byte.
  */
+import { CHECK_BYTES, isAsWritten, writeCheck } from './check.js';
 import {
   HEADER_BYTES,
   LARGEST_CONTROL_PACKET_BYTES,
@@ -30,6 +31,10 @@ export interface ImageDescription {
   otherSessions: number;
   /** Next send position: what went before it the client has missed. */
   position: number;
+  /** Bytes of a sector that the image's partition table counts in; 0 when it tells none. */
+  sectorSizeBytes: number;
+  /** Address that the stream comes from; empty when it is the one that answers. */
+  streamAddress: string;
   name: string;
 }
 
@@ -82,13 +87,17 @@ export interface ZeroRanges {
   ranges: Run[];
 }
 
-const DESCRIPTION_BYTES = HEADER_BYTES + 64;
+const DESCRIPTION_BYTES = HEADER_BYTES + 72;
+/** Longest text of an address. */
+const ADDRESS_BYTES = 63;
 
 export function encodeImageDescription(description: ImageDescription): Buffer {
-  const group = textBytes(description.group, 63);
+  const group = textBytes(description.group, ADDRESS_BYTES);
+  const stream = textBytes(description.streamAddress, ADDRESS_BYTES);
   const name = textBytes(description.name, 255);
-  const bytes = Buffer.alloc(DESCRIPTION_BYTES + group.length + name.length);
-  writeHeader(bytes, 0, PacketType.imageDescription, bytes.length, description.session);
+  const length = DESCRIPTION_BYTES + group.length + stream.length + name.length + CHECK_BYTES;
+  const bytes = Buffer.alloc(length);
+  writeHeader(bytes, 0, PacketType.imageDescription, length, description.session);
   bytes.writeBigUInt64BE(description.client, 16);
   bytes.writeBigUInt64BE(BigInt(description.imageSize), 24);
   bytes.writeUInt32BE(description.chunkSize, 32);
@@ -100,20 +109,26 @@ export function encodeImageDescription(description: ImageDescription): Buffer {
   bytes[74] = group.length;
   bytes[75] = name.length;
   bytes.writeUInt32BE(description.position, 76);
+  bytes.writeUInt16BE(description.sectorSizeBytes, 80);
+  bytes[82] = stream.length;
   group.copy(bytes, DESCRIPTION_BYTES);
-  name.copy(bytes, DESCRIPTION_BYTES + group.length);
-  return bytes;
+  stream.copy(bytes, DESCRIPTION_BYTES + group.length);
+  name.copy(bytes, DESCRIPTION_BYTES + group.length + stream.length);
+  return writeCheck(bytes);
 }
 
 export function decodeImageDescription(bytes: Buffer): ImageDescription | null {
-  if (bytes.length < DESCRIPTION_BYTES) return null;
+  const end = bytes.length - CHECK_BYTES;
+  if (end < DESCRIPTION_BYTES) return null;
   const groupEnd = DESCRIPTION_BYTES + bytes[74]!;
-  if (bytes.length !== groupEnd + bytes[75]!) return null;
+  const streamEnd = groupEnd + bytes[82]!;
+  if (end !== streamEnd + bytes[75]! || !isAsWritten(bytes)) return null;
   const imageSize = bytes.readBigUInt64BE(24);
   if (imageSize > BigInt(Number.MAX_SAFE_INTEGER) || bytes[38]! > 1) return null;
   const group = readText(bytes, DESCRIPTION_BYTES, groupEnd);
-  const name = readText(bytes, groupEnd, bytes.length);
-  if (group === null || name === null) return null;
+  const streamAddress = readText(bytes, groupEnd, streamEnd);
+  const name = readText(bytes, streamEnd, end);
+  if (group === null || streamAddress === null || name === null) return null;
   return {
     session: packetSession(bytes, 0),
     client: bytes.readBigUInt64BE(16),
@@ -125,6 +140,8 @@ export function decodeImageDescription(bytes: Buffer): ImageDescription | null {
     port: bytes.readUInt16BE(72),
     otherSessions: bytes[39]!,
     position: bytes.readUInt32BE(76),
+    sectorSizeBytes: bytes.readUInt16BE(80),
+    streamAddress,
     name,
   };
 }
@@ -138,7 +155,7 @@ export const LARGEST_REQUEST_WINDOW_MS = 2000;
 export const MOST_SENTINELS = 16;
 
 export function encodeStatus(status: Status): Buffer {
-  const bytes = Buffer.alloc(STATUS_BYTES + status.sentinels.length * 8);
+  const bytes = Buffer.alloc(STATUS_BYTES + status.sentinels.length * 8 + CHECK_BYTES);
   writeHeader(bytes, 0, PacketType.status, bytes.length, status.session);
   bytes.writeUInt32BE(status.position, 16);
   bytes.writeUInt32BE(status.cursor, 20);
@@ -153,15 +170,16 @@ export function encodeStatus(status: Status): Buffer {
     bytes.writeBigUInt64BE(client, at);
     at += 8;
   }
-  return bytes;
+  return writeCheck(bytes);
 }
 
 export function decodeStatus(bytes: Buffer): Status | null {
-  if (bytes.length < STATUS_BYTES) return null;
+  const end = bytes.length - CHECK_BYTES;
+  if (end < STATUS_BYTES || !isAsWritten(bytes)) return null;
   const sentinelCount = bytes[29]!;
   if (sentinelCount > MOST_SENTINELS) return null;
   if (bytes.readUInt16BE(32) > LARGEST_REQUEST_WINDOW_MS) return null;
-  if (bytes.length !== STATUS_BYTES + sentinelCount * 8) return null;
+  if (end !== STATUS_BYTES + sentinelCount * 8) return null;
   const flags = bytes[28]!;
   if (flags > (STATUS_MAP_KNOWN | STATUS_IDLE)) return null;
   const sentinels: bigint[] = [];
@@ -180,17 +198,17 @@ export function decodeStatus(bytes: Buffer): Status | null {
   };
 }
 
-const FAREWELL_BYTES = HEADER_BYTES + 8;
+const FAREWELL_BYTES = HEADER_BYTES + 8 + CHECK_BYTES;
 
 export function encodeFarewell(farewell: Farewell): Buffer {
   const bytes = Buffer.alloc(FAREWELL_BYTES);
   writeHeader(bytes, 0, PacketType.farewell, FAREWELL_BYTES, farewell.session);
   bytes.writeBigUInt64BE(farewell.client, 16);
-  return bytes;
+  return writeCheck(bytes);
 }
 
 export function decodeFarewell(bytes: Buffer): Farewell | null {
-  if (bytes.length !== FAREWELL_BYTES) return null;
+  if (bytes.length !== FAREWELL_BYTES || !isAsWritten(bytes)) return null;
   return { session: packetSession(bytes, 0), client: bytes.readBigUInt64BE(16) };
 }
 
@@ -198,22 +216,22 @@ const NOTICE_BYTES = HEADER_BYTES + 12;
 
 export function encodeNotice(notice: Notice): Buffer {
   const text = textBytes(notice.text, 255);
-  const bytes = Buffer.alloc(NOTICE_BYTES + text.length);
+  const bytes = Buffer.alloc(NOTICE_BYTES + text.length + CHECK_BYTES);
   writeHeader(bytes, 0, PacketType.notice, bytes.length, notice.session);
   bytes.writeUInt32BE(notice.first, 16);
   bytes.writeUInt32BE(notice.count, 20);
   bytes.writeUInt16BE(notice.code, 24);
   bytes[26] = text.length;
   text.copy(bytes, NOTICE_BYTES);
-  return bytes;
+  return writeCheck(bytes);
 }
 
 export function decodeNotice(bytes: Buffer): Notice | null {
-  if (bytes.length < NOTICE_BYTES) return null;
-  if (bytes.length !== NOTICE_BYTES + bytes[26]!) return null;
+  const end = bytes.length - CHECK_BYTES;
+  if (end < NOTICE_BYTES || end !== NOTICE_BYTES + bytes[26]! || !isAsWritten(bytes)) return null;
   const code = bytes.readUInt16BE(24);
   if (code < NoticeCode.leaving || code > NoticeCode.unreadable) return null;
-  const text = readText(bytes, NOTICE_BYTES, bytes.length);
+  const text = readText(bytes, NOTICE_BYTES, end);
   if (text === null) return null;
   return {
     session: packetSession(bytes, 0),
@@ -228,11 +246,12 @@ const ZERO_RANGES_BYTES = HEADER_BYTES + 8;
 const RUN_BYTES = 8;
 /** Most ranges that one packet carries. */
 export const MOST_ZERO_RANGES = Math.floor(
-  (LARGEST_CONTROL_PACKET_BYTES - ZERO_RANGES_BYTES) / RUN_BYTES,
+  (LARGEST_CONTROL_PACKET_BYTES - ZERO_RANGES_BYTES - CHECK_BYTES) / RUN_BYTES,
 );
 
 export function encodeZeroRanges(zeros: ZeroRanges): Buffer {
-  const bytes = Buffer.alloc(ZERO_RANGES_BYTES + zeros.ranges.length * RUN_BYTES);
+  const length = ZERO_RANGES_BYTES + zeros.ranges.length * RUN_BYTES + CHECK_BYTES;
+  const bytes = Buffer.alloc(length);
   writeHeader(bytes, 0, PacketType.zeroRanges, bytes.length, zeros.session);
   bytes.writeUInt32BE(zeros.position, 16);
   bytes.writeUInt16BE(zeros.ranges.length, 20);
@@ -242,14 +261,14 @@ export function encodeZeroRanges(zeros: ZeroRanges): Buffer {
     bytes.writeUInt32BE(range.count, at + 4);
     at += RUN_BYTES;
   }
-  return bytes;
+  return writeCheck(bytes);
 }
 
 export function decodeZeroRanges(bytes: Buffer): ZeroRanges | null {
-  if (bytes.length < ZERO_RANGES_BYTES) return null;
+  const end = bytes.length - CHECK_BYTES;
+  if (end < ZERO_RANGES_BYTES || !isAsWritten(bytes)) return null;
   const count = bytes.readUInt16BE(20);
-  if (count > MOST_ZERO_RANGES || bytes.length !== ZERO_RANGES_BYTES + count * RUN_BYTES)
-    return null;
+  if (count > MOST_ZERO_RANGES || end !== ZERO_RANGES_BYTES + count * RUN_BYTES) return null;
   const ranges: Run[] = [];
   for (let i = 0; i < count; i++) {
     const at = ZERO_RANGES_BYTES + i * RUN_BYTES;

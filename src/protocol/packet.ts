@@ -9,7 +9,7 @@ import { readU16, readU32, writeU16, writeU32 } from './words.js';
 
 /** "MC", then the version of the wire format in the third byte. */
 export const MAGIC = 0x4d43;
-export const VERSION = 1;
+export const VERSION = 2;
 export const HEADER_BYTES = 16;
 
 /** Largest UDP payload over IPv4: 65,535 less 20 bytes of IP and 8 of UDP header. */

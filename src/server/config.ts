@@ -4,6 +4,8 @@ import type { BlockMapBuilder } from '../image/block-map.js';
 export interface ServerConfig {
   session: bigint;
   name: string;
+  /** Bytes of a sector that the image's partition table counts in; 0 when it tells none. */
+  sectorSizeBytes?: number;
   group: string;
   port: number;
   /** Port of requests, on which other servers are looked for. */

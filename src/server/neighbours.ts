@@ -26,7 +26,7 @@ export class Neighbours {
   poll(now: number): Buffer | null {
     if (now < this.#dueMs) return null;
     this.#dueMs = now + ASK_INTERVAL_MS;
-    return encodeMapRequest({ client: this.#session, isServer: true, host: '' });
+    return encodeMapRequest({ client: this.#session, machine: 0n, isServer: true, host: '' });
   }
 
   /** Notes another session; false for the own one, which multicast brings back. */

@@ -7,6 +7,7 @@ import {
   decodeBlockRequest,
   decodeMapRequest,
   decodeReport,
+  isEnd,
   type Report,
 } from '../protocol/from-client.js';
 import { encodeFarewell, encodeImageDescription } from '../protocol/from-server.js';
@@ -70,7 +71,7 @@ export class Reception {
   }
 
   #description(client: bigint, now: number): Buffer {
-    const { session, map, blockSize, group, port, name } = this.#config;
+    const { session, map, blockSize, group, port, name, sectorSizeBytes } = this.#config;
     const { stream, neighbours } = this.#parts;
     return encodeImageDescription({
       session,
@@ -83,6 +84,8 @@ export class Reception {
       port,
       otherSessions: neighbours.count(now),
       position: stream.position,
+      sectorSizeBytes: sectorSizeBytes ?? 0,
+      streamAddress: '',
       name,
     });
   }
@@ -120,7 +123,7 @@ export class Reception {
     if (!this.#isPossible(report)) return false;
     const before = client.state;
     client.report(report, this.#parts.stream.position, now);
-    if (report.state === ClientState.done || report.state >= ClientState.failed) {
+    if (isEnd(report.state)) {
       const { session } = this.#config;
       this.#parts.reply(encodeFarewell({ session, client: client.id }), from);
       if (before !== report.state) this.#noteEnd(client, now);
@@ -137,7 +140,8 @@ export class Reception {
   #isPossible({ state, missingChunks, provenChunks }: Report): boolean {
     const { chunkCount } = this.#config.map.geometry;
     if (missingChunks > chunkCount || provenChunks > chunkCount) return false;
-    return state !== ClientState.done || (missingChunks === 0 && provenChunks === chunkCount);
+    const saysAllIsProven = state === ClientState.done || state === ClientState.compared;
+    return !saysAllIsProven || (missingChunks === 0 && provenChunks === chunkCount);
   }
 
   /**

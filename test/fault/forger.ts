@@ -23,6 +23,7 @@ import { writeHeader } from '../../src/protocol/packet.js';
 import type { Run } from '../../src/protocol/run.js';
 import type { Random } from '../sim/random.js';
 import { writeBlockHeader } from '../unit/block-header.js';
+import { withCheck } from '../with-check.js';
 
 const mostHeard = 64;
 
@@ -65,7 +66,12 @@ export class Forger {
         return this.#blockRequest(client);
       case 4:
       case 5:
-        return encodeMapRequest({ client, isServer: random.chance(0.1), host: `h${client}` });
+        return encodeMapRequest({
+          client,
+          machine: client,
+          isServer: random.chance(0.1),
+          host: `h${client}`,
+        });
       default:
         return encodeReport({
           session: random.chance(0.9) ? session : random.id(),
@@ -122,7 +128,7 @@ export class Forger {
     for (let flips = 1 + random.below(4); flips > 0; flips--) {
       bytes[random.below(bytes.length)]! ^= 1 << random.below(8);
     }
-    return bytes;
+    return random.chance(0.9) ? withCheck(bytes) : bytes;
   }
 
   #number(): number {
@@ -200,6 +206,8 @@ export class Forger {
       port: 1234,
       otherSessions: 0,
       position: this.#near(),
+      sectorSizeBytes: 0,
+      streamAddress: '',
       name: 'forged.img',
     });
   }

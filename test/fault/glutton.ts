@@ -44,5 +44,5 @@ socket.on('message', (bytes) => {
 });
 setInterval(() => {
   const client = randomBytes(8).readBigUInt64BE();
-  send(encodeMapRequest({ client, isServer: false, host: 'glutton' }));
+  send(encodeMapRequest({ client, machine: 1n, isServer: false, host: 'glutton' }));
 }, intervalMs);

@@ -2,6 +2,7 @@
 
 import { HEADER_BYTES } from '../../src/protocol/packet.js';
 import type { Random } from '../sim/random.js';
+import { withCheck } from '../with-check.js';
 
 const lengthOffset = 4;
 const sessionOffset = 8;
@@ -70,5 +71,5 @@ export function mutate(random: Random, packet: Buffer, other: Buffer): Buffer {
   if (bytes.length >= HEADER_BYTES && random.chance(0.7)) {
     bytes.writeUInt16BE(bytes.length, lengthOffset);
   }
-  return bytes;
+  return random.chance(0.9) ? withCheck(bytes) : bytes;
 }

@@ -103,6 +103,8 @@ export class ServerPackets {
       port: 9000,
       otherSessions: random.below(3),
       position: this.#position,
+      sectorSizeBytes: 0,
+      streamAddress: '',
       name: 'disk.img',
     });
   }

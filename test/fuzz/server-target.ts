@@ -60,7 +60,12 @@ function clientPacket(random: Random): Buffer {
   const position = random.chance(0.8) ? 1 + random.below(40) : number(random, 2 ** 32);
   switch (random.below(6)) {
     case 0:
-      return encodeMapRequest({ client, isServer: random.chance(0.1), host: 'pc' });
+      return encodeMapRequest({
+        client,
+        machine: client,
+        isServer: random.chance(0.1),
+        host: 'pc',
+      });
     case 1:
     case 2:
     case 3:
@@ -163,7 +168,7 @@ class FuzzedServer {
     for (let elapsedMs = 0; elapsedMs < healMs && this.#missing.size > 0; elapsedMs += askEveryMs) {
       this.#received += 2;
       driver.handle(
-        encodeMapRequest({ client: honest.id, isServer: false, host: 'x' }),
+        encodeMapRequest({ client: honest.id, machine: 1n, isServer: false, host: 'x' }),
         honest.peer,
       );
       this.#check(driver.run(1));

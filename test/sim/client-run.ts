@@ -75,6 +75,7 @@ export class ClientRun {
     this.machine = new ClientSession(
       {
         client: random.id(),
+        machine: BigInt(`0x${Buffer.from(name).toString('hex')}`) % 2n ** 64n,
         host: name,
         wantedName: settings.wantedName,
         group: GROUP,

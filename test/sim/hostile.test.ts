@@ -135,7 +135,7 @@ test('one host invents clients that ask for everything again and again: it ends,
     for (let i = 0; i < 200; i++) {
       const client = ++invented;
       const asOfPosition = server.session!.progress(world.agenda.now).blocksSent;
-      server.take(encodeMapRequest({ client, isServer: false, host: 'h' }), from);
+      server.take(encodeMapRequest({ client, machine: client, isServer: false, host: 'h' }), from);
       const request = { session, client, asOfPosition, space: 0 as const, ranges, halves: [] };
       server.take(encodeBlockRequest(request), from);
       world.runFor(20);

@@ -4,6 +4,7 @@
  */
 import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
 import { PacketType, packetType } from '../../src/protocol/packet.js';
+import { withCheck } from '../with-check.js';
 import type { Random } from './random.js';
 
 export const STRANGER = '10.66.6.6';
@@ -71,12 +72,12 @@ export class Stranger {
       const bit = this.#random.below(bytes.length * 8);
       bytes[bit >>> 3]! ^= 1 << (bit & 7);
     }
-    return bytes;
+    return withCheck(bytes);
   }
 
   #otherSession(bytes: Buffer): Buffer {
     bytes.writeBigUInt64BE(this.#random.id(), 8);
-    return bytes;
+    return withCheck(bytes);
   }
 
   /** A block with a sound header and a payload that is not the image's. */

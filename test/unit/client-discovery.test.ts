@@ -17,6 +17,8 @@ function offerOf(name: string, address: string, otherSessions = 0, session = 1n)
       port: 9000,
       otherSessions,
       position: 1,
+      sectorSizeBytes: 0,
+      streamAddress: '',
       name,
     },
     address,
@@ -25,7 +27,7 @@ function offerOf(name: string, address: string, otherSessions = 0, session = 1n)
 }
 
 const discoveryOf = (wantedName?: string) =>
-  new Discovery({ client: 5n, host: 'pc', wantedName }, 0);
+  new Discovery({ client: 5n, machine: 6n, host: 'pc', wantedName }, 0);
 
 /** Lets time pass until the discovery decides or fails. */
 function decideWithin(discovery: Discovery, untilMs: number): Offer | null {
@@ -48,7 +50,12 @@ test('a map request goes out at once, and then every second until somebody answe
   for (let now = 0; now < 3500; now += 10) {
     if (now < discovery.dueMs) continue;
     const request = discovery.pollRequest(now)!;
-    assert.deepEqual(decodeMapRequest(request), { client: 5n, isServer: false, host: 'pc' });
+    assert.deepEqual(decodeMapRequest(request), {
+      client: 5n,
+      machine: 6n,
+      isServer: false,
+      host: 'pc',
+    });
     times.push(now);
   }
   assert.deepEqual(times, [0, 1000, 2000, 3000]);

@@ -63,6 +63,7 @@ export class ClientDriver {
     this.session = new ClientSession(
       {
         client: CLIENT,
+        machine: 1n,
         host: 'pc',
         wantedName: undefined,
         group: GROUP,
@@ -89,6 +90,8 @@ export class ClientDriver {
       port: 9000,
       otherSessions: 0,
       position: this.position,
+      sectorSizeBytes: 0,
+      streamAddress: '',
       name: 'disk.img',
       ...numbers,
     });

@@ -87,6 +87,7 @@ export class Pair {
     this.client = new ClientSession(
       {
         client: 9n,
+        machine: 1n,
         host: 'pc',
         wantedName: undefined,
         group: GROUP,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { writeCheck } from '../../src/protocol/check.js';
 import {
   BLOCK_REQUEST_ROOM_BYTES,
   encodeBlockRequest,
@@ -73,9 +74,21 @@ for (const { name, values, encode, decode } of CODECS) {
       fc.property(values, flips, (value, changes) => {
         const bytes = encode(value);
         for (const [at, change] of changes) bytes[at % bytes.length]! ^= change;
-        const read = decode(bytes);
+        const read = decode(writeCheck(bytes));
         // What is taken can be passed on: it has a place in a packet again.
         if (read !== null) assert.equal(encode(read).length, bytes.length);
+      }),
+    );
+  });
+
+  test(`property: ${name} with damage of up to 32 bits in a row is refused`, () => {
+    const damage = fc.integer({ min: 1, max: 0xffffffff });
+    fc.assert(
+      fc.property(values, fc.nat(), damage, (value, at, bits) => {
+        const bytes = encode(value);
+        const offset = at % (bytes.length - 3);
+        bytes.writeUInt32BE((bytes.readUInt32BE(offset) ^ bits) >>> 0, offset);
+        assert.equal(decode(bytes), null);
       }),
     );
   });
@@ -89,7 +102,7 @@ test('every type of packet has a number of its own, and a codec or the block hea
 });
 
 test('text that is too long is cut at a character', () => {
-  const request = { client: 1n, isServer: false };
+  const request = { client: 1n, machine: 2n, isServer: false };
   const bytes = mapRequests.encode({ ...request, host: `x${'é'.repeat(40)}` });
   assert.deepEqual(mapRequests.decode(bytes), { ...request, host: `x${'é'.repeat(31)}` });
 });
@@ -125,7 +138,7 @@ test('control packets at their fullest stay below the size that any path carries
     encodeBlockRequest({ ...base, ranges: [], halves }),
     encodeZeroRanges({ session: 1n, position: 1, ranges: new Array(MOST_ZERO_RANGES).fill(run) }),
     encodeStatus(status),
-    mapRequests.encode({ client: 1n, isServer: false, host: long }),
+    mapRequests.encode({ client: 1n, machine: 2n, isServer: false, host: long }),
     notices.encode({ session: 1n, code: 1, first: 0, count: 0, text: long }),
     imageDescriptions.encode({
       ...fc.sample(imageDescriptions.values, { numRuns: 1, seed: 1 })[0]!,

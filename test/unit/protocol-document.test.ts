@@ -33,17 +33,26 @@ const IN_WORDS: Partial<Record<PacketTypeName, (value: never) => Values>> = {
   mapRequest: ({ isServer, host }: { isServer: boolean; host: string }) => ({
     isServer: Number(isServer),
     hostLength: Buffer.byteLength(host),
+    paddingLength: 360 - Buffer.byteLength(host),
+    padding: Buffer.alloc(360 - Buffer.byteLength(host)),
   }),
-  imageDescription: (value: { mapId: Buffer | null; group: string; name: string }) => ({
+  imageDescription: (value: {
+    mapId: Buffer | null;
+    group: string;
+    streamAddress: string;
+    name: string;
+  }) => ({
     hasMap: Number(value.mapId !== null),
     mapId: value.mapId ?? Buffer.alloc(DIGEST_BYTES),
     groupLength: Buffer.byteLength(value.group),
+    streamLength: Buffer.byteLength(value.streamAddress),
     nameLength: Buffer.byteLength(value.name),
   }),
   blockRequest: ({ ranges, halves }: { ranges: Run[]; halves: HalfChunk[] }) => ({
     rangeCount: ranges.length,
     halfCount: halves.length,
     halves: halves.map((half) => ({ ...half, runCount: half.runs.length })),
+    halvesLength: halves.reduce((sum, { runs }) => sum + 6 + 4 * runs.length, 0),
   }),
   status: (value: { mapId: Buffer | null; isIdle: boolean; sentinels: bigint[] }) => ({
     hasMap: Number(value.mapId !== null),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { writeCheck } from '../../src/protocol/check.js';
 import { decodeBlockRequest, encodeBlockRequest } from '../../src/protocol/from-client.js';
 import { decodeZeroRanges, encodeZeroRanges } from '../../src/protocol/from-server.js';
 import {
@@ -16,7 +17,12 @@ import {
 const SESSION = 0x0102030405060708n;
 const CLIENT = 0x1112131415161718n;
 
-const mapRequest = mapRequests.encode({ client: CLIENT, isServer: false, host: 'client-7' });
+const mapRequest = mapRequests.encode({
+  client: CLIENT,
+  machine: 1n,
+  isServer: false,
+  host: 'client-7',
+});
 const description = imageDescriptions.encode({
   session: SESSION,
   client: CLIENT,
@@ -28,6 +34,8 @@ const description = imageDescriptions.encode({
   port: 9000,
   otherSessions: 0,
   position: 17,
+  sectorSizeBytes: 0,
+  streamAddress: '',
   name: 'disk.img',
 });
 const blockRequest = blockRequests.encode({
@@ -107,14 +115,17 @@ function tryAll<T>(
   for (const value of valuesOf(size)) {
     const bytes = Buffer.from(packet);
     bytes.writeUIntBE(value, offset, size);
+    writeCheck(bytes);
     assert.equal(codec.decode(bytes) !== null, accepted.includes(value), `value ${value}`);
   }
 }
 
 test('a length or count that the packet does not fill to the byte is refused', () => {
-  tryAll(mapRequests, mapRequest, 24, 1, [8]);
+  // Behind the name are zeros, which no text has.
+  tryAll(mapRequests, mapRequest, 32, 1, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
   tryAll(imageDescriptions, description, 74, 1, [13]);
   tryAll(imageDescriptions, description, 75, 1, [8]);
+  tryAll(imageDescriptions, description, 82, 1, [0]);
   tryAll(blockRequests, blockRequest, 32, 2, [2]);
   tryAll(blockRequests, blockRequest, 34, 2, [2]);
   tryAll(blockRequests, blockRequest, FIRST_HALF + 4, 2, [1]);
@@ -125,10 +136,10 @@ test('a length or count that the packet does not fill to the byte is refused', (
 });
 
 test('numbers that stand for nothing are refused', () => {
-  tryAll(mapRequests, mapRequest, 25, 1, [0, 1]);
+  tryAll(mapRequests, mapRequest, 33, 1, [0, 1]);
   tryAll(imageDescriptions, description, 38, 1, [0, 1]);
   tryAll(blockRequests, blockRequest, 28, 1, [0, 1, 2]);
-  tryAll(reports, report, 48, 1, [0, 1, 2, 3, 4]);
+  tryAll(reports, report, 48, 1, [0, 1, 2, 3, 4, 5, 6]);
   tryAll(statuses, status, 28, 1, [0, 1, 2, 3]);
   tryAll(notices, notice, 24, 2, [1, 2, 3]);
 });
@@ -136,18 +147,21 @@ test('numbers that stand for nothing are refused', () => {
 test('a status of more sentinels than there may be is refused, though it is as long as it says', () => {
   const tooMany = Buffer.concat([status, Buffer.alloc(15 * 8)]);
   tooMany[29] = 17;
-  assert.equal(statuses.decode(tooMany), null);
+  assert.equal(statuses.decode(writeCheck(tooMany)), null);
   const most = tooMany.subarray(0, -8);
   most[29] = 16;
+  writeCheck(most);
   assert.equal(statuses.decode(most)?.sentinels.length, 16);
 });
 
 test('an image size that a number cannot hold exactly is refused', () => {
   const bytes = Buffer.from(description);
   bytes.writeBigUInt64BE(BigInt(Number.MAX_SAFE_INTEGER), 24);
+  writeCheck(bytes);
   assert.equal(imageDescriptions.decode(bytes)?.imageSize, Number.MAX_SAFE_INTEGER);
   for (const size of [BigInt(Number.MAX_SAFE_INTEGER) + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
     bytes.writeBigUInt64BE(size, 24);
+    writeCheck(bytes);
     assert.equal(imageDescriptions.decode(bytes), null);
   }
 });
@@ -167,16 +181,16 @@ test('text that is not clean UTF-8 is refused', () => {
     'no character at all': [0xff],
   };
   const places = [
-    { codec: mapRequests, packet: mapRequest, at: 28 },
-    { codec: imageDescriptions, packet: description, at: 80 },
-    { codec: imageDescriptions, packet: description, at: 93 },
+    { codec: mapRequests, packet: mapRequest, at: 36 },
+    { codec: imageDescriptions, packet: description, at: 88 },
+    { codec: imageDescriptions, packet: description, at: 101 },
     { codec: notices, packet: notice, at: 28 },
   ] as const;
   for (const [what, bytes] of Object.entries(unclean)) {
     for (const { codec, packet, at } of places) {
       const changed = Buffer.from(packet);
       changed.set(bytes, at);
-      assert.equal(codec.decode(changed), null, `${codec.name}, ${what}`);
+      assert.equal(codec.decode(writeCheck(changed)), null, `${codec.name}, ${what}`);
     }
   }
 });

@@ -82,8 +82,8 @@ test('what is not a packet of this protocol and version has no length', () => {
   const changes: Record<string, [offset: number, value: number]> = {
     'another protocol': [0, 0x4e],
     'another protocol, second byte': [1, 0x44],
-    'the version before': [2, 0],
-    'the version after': [2, 2],
+    'the version before': [2, 1],
+    'the version after': [2, 3],
     'a length below the header': [5, HEADER_BYTES - 1],
     'a length of nothing': [5, 0],
     'a length beyond the end': [5, packet.length + 1],
@@ -102,7 +102,7 @@ test('property: random bytes are never taken for a packet that reaches past thei
   const begun = fc
     .tuple(fc.nat({ max: 0xffff }), fc.uint8Array({ minLength: 10, maxLength: 80 }))
     .map(([length, rest]) =>
-      Buffer.concat([Buffer.from([0x4d, 0x43, 1, 5, length >>> 8, length & 0xff]), rest]),
+      Buffer.concat([Buffer.from([0x4d, 0x43, 2, 5, length >>> 8, length & 0xff]), rest]),
     );
   const random = fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes));
   fc.assert(

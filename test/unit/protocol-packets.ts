@@ -97,7 +97,7 @@ function record<T>(parts: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<
 
 export const mapRequests: Codec<MapRequest> = {
   name: 'mapRequest',
-  values: record({ client: u64, isServer: fc.boolean(), host: text(63) }),
+  values: record({ client: u64, machine: u64, isServer: fc.boolean(), host: text(63) }),
   encode: encodeMapRequest,
   decode: decodeMapRequest,
 };
@@ -115,6 +115,8 @@ export const imageDescriptions: Codec<ImageDescription> = {
     port: u16,
     otherSessions: u8,
     position: u32,
+    sectorSizeBytes: u16,
+    streamAddress: text(63),
     name: text(255),
   }),
   encode: encodeImageDescription,

@@ -3,6 +3,7 @@
  * of the code that writes them in earnest.
  */
 import assert from 'node:assert/strict';
+import { crc32 } from 'node:zlib';
 
 export interface Row {
   /** A number, or a sum of numbers and fields: `80 + groupLength`, `36 + 8 × rangeCount`. */
@@ -113,7 +114,10 @@ export function writeAs(
   for (const row of rows) {
     const where = `${parts.at(-1)!.name}, ${row.field}`;
     assert.equal(evaluate(row.offset, values), at, `${where}: gap or overlap before it`);
-    const bytes = writeRow(row, bits, values, layouts);
+    const bytes =
+      row.type === 'check'
+        ? u32Bytes(crc32(Buffer.concat(written)))
+        : writeRow(row, bits, values, layouts);
     if (row.size !== 'the rest') {
       assert.equal(bytes.length, evaluate(row.size, values), `${where}: size`);
     }
@@ -121,6 +125,12 @@ export function writeAs(
     at += bytes.length;
   }
   return Buffer.concat(written);
+}
+
+function u32Bytes(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
 }
 
 function writeRow(

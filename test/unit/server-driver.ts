@@ -114,7 +114,10 @@ export class ServerDriver {
   }
 
   join(client = CLIENT, from = PEER): void {
-    this.handle(encodeMapRequest({ client, isServer: false, host: `host-${client}` }), from);
+    this.handle(
+      encodeMapRequest({ client, machine: client, isServer: false, host: `host-${client}` }),
+      from,
+    );
   }
 
   ask(request: Partial<BlockRequest>, from = PEER): void {

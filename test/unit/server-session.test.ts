@@ -55,6 +55,8 @@ test('a map request is answered to who asked, and a status tells the group', () 
     port: 9000,
     otherSessions: 0,
     position: 1,
+    sectorSizeBytes: 0,
+    streamAddress: '',
     name: 'disk.img',
   });
   assert.equal(ofType(sent, 'status')[0]!.to, null);
