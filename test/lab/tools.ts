@@ -4,19 +4,26 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-const debianPackages: Record<string, string> = {
+/** What the tests start, and the Debian packages that have it. */
+const testPackages: Record<string, string> = {
   cmp: 'diffutils',
   e2fsck: 'e2fsprogs',
   ethtool: 'ethtool',
+  gzip: 'gzip',
   ip: 'iproute2',
   losetup: 'mount',
   mke2fs: 'e2fsprogs',
   tc: 'iproute2',
+  xz: 'xz-utils',
+  zstd: 'zstd',
+};
+
+/** What only the bench starts. */
+const benchPackages: Record<string, string> = {
   'udp-receiver': 'udpcast',
   'udp-sender': 'udpcast',
   uftp: 'uftp',
   uftpd: 'uftp',
-  zstd: 'zstd',
 };
 
 // A plain user's PATH often lacks the folders of the administrator's tools.
@@ -31,14 +38,24 @@ function isExecutable(path: string): boolean {
   }
 }
 
+function findTool(tool: string): string | undefined {
+  return folders.map((folder) => join(folder, tool)).find(isExecutable);
+}
+
+/** The Debian packages that the tests need and this machine lacks. */
+export function missingPackages(): string[] {
+  const missing = Object.entries(testPackages).filter(([tool]) => findTool(tool) === undefined);
+  return [...new Set(missing.map(([, debianPackage]) => debianPackage))].sort();
+}
+
 /**
  * @returns the full path of a tool
  * @throws Error that names the Debian package to install
  */
 export function toolPath(tool: string): string {
-  const found = folders.map((folder) => join(folder, tool)).find(isExecutable);
+  const found = findTool(tool);
   if (found !== undefined) return found;
-  const debianPackage = debianPackages[tool] ?? tool;
+  const debianPackage = { ...testPackages, ...benchPackages }[tool] ?? tool;
   throw new Error(`${tool} is missing: install the Debian package ${debianPackage}`);
 }
 
