@@ -39,7 +39,7 @@ const EPILOGUE = `
 Examples:
   multiserver -f disk.img                       serve until Ctrl-C
   multiserver -f disk.img -i eth0 --rate 900M   on one interface, below its limit
-  multiserver -f disk.img --exit-after 30       leave when 30 copies are proven
+  multiserver -f disk.img --exit-after 30       leave when 30 machines hold one
   multiserver -f disk.img --prepare             make disk.img.blockmap, serve later
 ${exitStatusHelp([
   ['ok', 'left as asked'],
@@ -74,7 +74,7 @@ function serverCommand() {
   addOptions(command, Group.behaviour, [
     valueOption(
       '--exit-after N',
-      'leave when N clients hold proven copies (default: stay)',
+      'leave when N machines hold proven copies (default: stay)',
       wholeNumber('a number of clients', 1, 1_000_000),
     ),
     valueOption(

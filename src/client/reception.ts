@@ -42,6 +42,12 @@ export class Reception {
     else this.#consider(description, from, now);
   }
 
+  /** Takes an answer while the client parts: the report is for whoever serves this image now. */
+  handleLateDescription(description: ImageDescription, from: ServerAddress, now: number): void {
+    const isNew = description.session !== this.#parts.choice.description?.session;
+    if (isNew && this.#isSame(description)) this.#rejoin(description, from, now);
+  }
+
   /** The chosen server's answer. */
   #hearAgain(description: ImageDescription, now: number): void {
     const { choice, patience, receiver } = this.#parts;

@@ -135,6 +135,8 @@ export class ClientSession {
       this.#decide(now);
     } else if (this.#phase === 'receiving') {
       this.#reception!.handleDescription(description, { address, port }, now);
+    } else if (this.#phase === 'parting') {
+      this.#reception!.handleLateDescription(description, { address, port }, now);
     }
   }
 
@@ -303,10 +305,17 @@ export class ClientSession {
   #tendParting(now: number): void {
     const parting = this.#parting!;
     if (parting.take(now)) {
-      const bytes = encodeReport(this.#receiver!.report(now, ClientState.done));
+      if (parting.isLate) {
+        this.#outgoing.push({ bytes: this.#choice.newRequest(now), to: null });
+      }
+      const state = this.isCompared ? ClientState.compared : ClientState.done;
+      const bytes = encodeReport(this.#receiver!.report(now, state));
       this.#outgoing.push({ bytes, to: this.#choice.server });
     }
-    if (parting.isOver) this.#phase = 'finished';
+    if (!parting.isOver) return;
+    const text = 'the server did not answer the last report: it may not have counted this machine';
+    this.#events.push({ type: 'notice', text });
+    this.#phase = 'finished';
   }
 
   pollTransmit(): ClientTransmit | null {

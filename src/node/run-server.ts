@@ -14,6 +14,7 @@ import { ServerSession } from '../server/session.js';
 import { Alarm } from './alarm.js';
 import { loadBlake3 } from './blake3.js';
 import { now } from './clock.js';
+import { CopyCount } from './copy-count.js';
 import { debugLog } from './debug-log.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
@@ -94,11 +95,13 @@ class Server {
   #reader!: ChunkReader;
   #sender!: GroupSender;
   #session!: ServerSession;
+  #count!: CopyCount;
   readonly #alarm = new Alarm(() => this.#pump());
   #isPumpQueued = false;
   /** What a send that ends at once makes possible is done in the same turn. */
   #isPumping = false;
   #isClosed = false;
+  #isEnding = false;
   #progressTimer: NodeJS.Timeout | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
@@ -183,6 +186,9 @@ class Server {
       delayMs: this.#options.delayMs,
       waitForSlow: this.#options.slowClients === 'wait',
     });
+    this.#count = new CopyCount(this.#options, this.#session, this.#observe, () =>
+      setTimeout(() => this.#end(), LINGER_MS),
+    );
     this.#observe({
       type: 'serving',
       path: this.#source.path,
@@ -295,9 +301,7 @@ class Server {
     if (decided !== null) this.#observe(decided);
     for (const event of this.#session.pollEvents()) {
       this.#observe(event);
-      if (event.type === 'client-done' && event.doneCount === this.#options.exitAfter) {
-        setTimeout(() => this.#end(), LINGER_MS);
-      }
+      this.#count.note(event);
     }
   }
 
@@ -306,6 +310,7 @@ class Server {
     if (!this.#watch.isUnchanged()) return;
     const map = this.#map.finish();
     this.#session.setMap(map, now());
+    this.#count.begin(map.id.toString('hex'));
     this.#observe({
       type: 'prepared',
       mapId: map.id.toString('hex'),
@@ -347,6 +352,8 @@ class Server {
   }
 
   #end(): void {
+    this.#isEnding = true;
+    this.#tellUnfinished();
     const progress = this.#session.progress(now());
     const { wireBytes } = progress;
     const imageBytes = this.#source.sizeBytes;
@@ -362,6 +369,11 @@ class Server {
     this.#settle?.resolve();
   }
 
+  #tellUnfinished(): void {
+    const clients = this.#session?.unfinished(now()) ?? [];
+    if (clients.length > 0) this.#observe({ type: 'unfinished', clients });
+  }
+
   /** Tells clients that are not done that nothing more will come. */
   async #sayGoodbye(): Promise<void> {
     const notice = this.#session?.goodbye(now());
@@ -373,6 +385,8 @@ class Server {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#count?.close();
+    if (!this.#isEnding) this.#tellUnfinished();
     this.#preparation.stop();
     this.#watch.close();
     this.#unreadable.close();

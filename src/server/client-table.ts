@@ -1,5 +1,5 @@
 /** The client table: who is known, and who has to make room when it is full. */
-import { ClientState } from '../protocol/from-client.js';
+import { isEnd } from '../protocol/from-client.js';
 import type { Client, Peer } from './clients.js';
 import type { Origins } from './origins.js';
 
@@ -93,6 +93,12 @@ export class ClientTable {
     return [...this.#clients.values()].slice(-most);
   }
 
+  /** Clients that began a copy and told of no end, in the order in which they joined. */
+  underWay(now: number): Client[] {
+    const all = [...this.#clients.values()];
+    return all.filter((client) => !isEnd(client.state) && !client.isPasserBy(now));
+  }
+
   /** Clients that want packets, less those not heard of for `silentAfterMs`. */
   hungry(now: number, silentAfterMs: number): Client[] {
     const hungry: Client[] = [];
@@ -101,11 +107,5 @@ export class ClientTable {
       else if (client.isPasserBy(now)) this.#delete(client);
     }
     return hungry;
-  }
-
-  doneCount(): number {
-    let done = 0;
-    for (const client of this.#clients.values()) if (client.state === ClientState.done) done++;
-    return done;
   }
 }

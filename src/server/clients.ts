@@ -56,6 +56,8 @@ export class Client {
 
   constructor(
     readonly id: bigint,
+    /** Names the machine and its target, in every run of a client there. */
+    readonly machine: bigint,
     public host: string,
     public peer: Peer,
     chunkCount: number,
@@ -128,6 +130,7 @@ export class Client {
   describe(now: number): ServedClient {
     return {
       id: this.id.toString(16).padStart(16, '0'),
+      machine: this.machine.toString(16).padStart(16, '0'),
       host: this.host,
       address: this.peer.address,
       missingChunks: this.missingChunks,
@@ -142,6 +145,8 @@ export class Client {
     switch (this.state) {
       case ClientState.done:
         return 'done';
+      case ClientState.compared:
+        return 'compared';
       case ClientState.failed:
       case ClientState.leaving:
         return 'failed';

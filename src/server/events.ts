@@ -3,11 +3,13 @@
 export interface ServedClient {
   /** 16 hex digits. */
   id: string;
+  /** The machine and its target, 16 hex digits: the same in every run of a client there. */
+  machine: string;
   host: string;
   address: string;
   missingChunks: number;
   provenChunks: number;
-  state: 'joined' | 'receiving' | 'proving' | 'done' | 'failed' | 'silent';
+  state: 'joined' | 'receiving' | 'proving' | 'done' | 'compared' | 'failed' | 'silent';
   /** Share of sent packets that did not reach it lately, 0 to 1. */
   lossRatio: number;
   /** False while the rate does not wait for this client. */
@@ -66,6 +68,12 @@ export type ServerEvent =
   | { type: 'prepared'; mapId: string; elapsedMs: number; fromCache: boolean }
   | { type: 'client-joined'; client: ServedClient }
   | { type: 'client-done'; client: ServedClient; doneCount: number }
+  /** A machine that held a copy has its target written anew. */
+  | { type: 'client-anew'; client: ServedClient; doneCount: number }
+  /** A client with --check found its target equal; it counts for nothing. */
+  | { type: 'client-compared'; client: ServedClient }
+  /** Told before the server leaves: who is left without a copy. */
+  | { type: 'unfinished'; clients: ServedClient[] }
   | { type: 'client-failed'; client: ServedClient; reason: 'failed' | 'left' }
   | { type: 'pass-begun'; pass: number; pendingChunks: number }
   | { type: 'pass-ended'; pass: number }

@@ -2,12 +2,14 @@
  * What clients send, and who they are: map requests, block requests and reports, the replies to
  * them, and the events of clients that come and go.
  */
+import { Space } from '../protocol/block.js';
 import {
   ClientState,
   decodeBlockRequest,
   decodeMapRequest,
   decodeReport,
   isEnd,
+  type MapRequest,
   type Report,
 } from '../protocol/from-client.js';
 import { encodeFarewell, encodeImageDescription } from '../protocol/from-server.js';
@@ -16,6 +18,7 @@ import { positionsBetween } from '../protocol/position.js';
 import type { ClientTable } from './client-table.js';
 import { Client, type Peer } from './clients.js';
 import type { ServerConfig } from './config.js';
+import type { Copies } from './copies.js';
 import type { ServerEvent } from './events.js';
 import { LEAST_SILENT_MS, type Listeners } from './listeners.js';
 import type { Neighbours } from './neighbours.js';
@@ -26,6 +29,7 @@ import type { Stream } from './stream.js';
 export interface ReceptionParts {
   stream: Stream;
   clients: ClientTable;
+  copies: Copies;
   listeners: Listeners;
   neighbours: Neighbours;
   statusClock: StatusClock;
@@ -64,7 +68,7 @@ export class Reception {
       if (!this.#parts.neighbours.hear(request.client, now)) return true;
     } else if (this.#knownClient(request.client, from, now, request.host) === null) {
       const isKnown = this.#parts.clients.find(request.client) !== undefined;
-      if (isKnown || !this.#join(request.client, from, now, request.host)) return false;
+      if (isKnown || !this.#join(request, from, now)) return false;
     }
     this.#parts.reply(this.#description(request.client, now), from);
     return true;
@@ -96,6 +100,7 @@ export class Reception {
     const client = this.#knownClient(request.client, from, now);
     if (client === null || !client.mayAsk(now) || this.#isAhead(request.asOfPosition)) return false;
     if (client.allowance.isSpent(now) || !this.#mayOriginAsk(client, now)) return false;
+    if (request.space === Space.image) this.#noteAnew(client, now);
     const chunks = this.#parts.stream.ask(request, client.followed);
     client.allowance.spend(chunks, now);
     client.origin?.allowance.spend(chunks, now);
@@ -164,10 +169,10 @@ export class Reception {
   }
 
   /** @returns whether there is room for the client */
-  #join(id: bigint, from: Peer, now: number, host: string): boolean {
+  #join({ client: id, machine, host }: MapRequest, from: Peer, now: number): boolean {
     const { clients, listeners, statusClock, stream, observe } = this.#parts;
     const { chunkCount } = this.#config.map.geometry;
-    const client = new Client(id, host, from, chunkCount, stream.position, now);
+    const client = new Client(id, machine, host, from, chunkCount, stream.position, now);
     if (clients.add(client, now) === null) return false;
     listeners.noteChange();
     statusClock.hasten(now);
@@ -175,12 +180,22 @@ export class Reception {
     return true;
   }
 
+  /** Who asks for chunks does not hold them. */
+  #noteAnew(client: Client, now: number): void {
+    const { copies, observe } = this.#parts;
+    if (!copies.remove(client.machine)) return;
+    observe({ type: 'client-anew', client: client.describe(now), doneCount: copies.count });
+  }
+
   #noteEnd(client: Client, now: number): void {
-    const { clients, listeners, observe } = this.#parts;
+    const { copies, listeners, observe } = this.#parts;
     listeners.noteChange();
     if (client.state === ClientState.done) {
-      const doneCount = clients.doneCount();
+      copies.add(client.machine);
+      const doneCount = copies.count;
       observe({ type: 'client-done', client: client.describe(now), doneCount });
+    } else if (client.state === ClientState.compared) {
+      observe({ type: 'client-compared', client: client.describe(now) });
     } else {
       const reason = client.state === ClientState.failed ? 'failed' : 'left';
       observe({ type: 'client-failed', client: client.describe(now), reason });

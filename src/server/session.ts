@@ -6,9 +6,10 @@ import type { BlockMap } from '../image/block-map.js';
 import { encodeNotice, NoticeCode, type NoticeCodeId } from '../protocol/from-server.js';
 import { ChunkCache } from './chunk-cache.js';
 import { ClientTable } from './client-table.js';
-import type { Peer } from './clients.js';
+import type { Client, Peer } from './clients.js';
 import type { ServerConfig } from './config.js';
-import type { ServerEvent, ServerProgress } from './events.js';
+import { Copies } from './copies.js';
+import type { ServedClient, ServerEvent, ServerProgress } from './events.js';
 import { LEAST_SILENT_MS, Listeners } from './listeners.js';
 import { Neighbours } from './neighbours.js';
 import type { ReadOrder, ReadOutcome, Transmit } from './orders.js';
@@ -29,6 +30,7 @@ const MOST_SHOWN = 512;
 export class ServerSession {
   readonly #config: ServerConfig;
   readonly #clients: ClientTable;
+  readonly #copies = new Copies();
   readonly #listeners: Listeners;
   readonly #rate: RateController;
   readonly #pacer = new Pacer();
@@ -62,6 +64,7 @@ export class ServerSession {
     this.#reception = new Reception(config, {
       stream: this.#stream,
       clients: this.#clients,
+      copies: this.#copies,
       listeners: this.#listeners,
       neighbours: this.#neighbours,
       statusClock: this.#statusClock,
@@ -212,8 +215,23 @@ export class ServerSession {
     return events;
   }
 
+  /** Machines that hold a proven copy. */
   get doneCount(): number {
-    return this.#clients.doneCount();
+    return this.#copies.count;
+  }
+
+  /** Counts a machine that holds a copy from before this server was started. */
+  knowCopy(machine: bigint): void {
+    this.#copies.add(machine);
+  }
+
+  /** Who would be left without a copy if the server ended now. */
+  unfinished(now: number): ServedClient[] {
+    const left = new Map<bigint, Client>();
+    for (const client of this.#clients.underWay(now)) {
+      if (!this.#copies.has(client.machine)) left.set(client.machine, client);
+    }
+    return [...left.values()].map((client) => client.describe(now));
   }
 
   progress(now: number): ServerProgress {

@@ -16,6 +16,9 @@ import type { Narrator, Status, StatusPart } from './watcher.js';
 /** Loss below this is the network's ordinary life, and not worth a place in the line. */
 const NOTABLE_LOSS = 0.005;
 
+/** Clients named in one line. */
+const MOST_NAMED = 20;
+
 /** 'pc-07 (10.0.0.7)', or the address alone. */
 function nameOf(client: ServedClient): string {
   const address = safeText(client.address);
@@ -59,6 +62,13 @@ export class ServerNarrator implements Narrator<ServerEvent> {
       case 'client-done':
         this.doneCount = event.doneCount;
         return `client ${nameOf(event.client)} holds a proven copy (${formatCount(event.doneCount)} done)`;
+      case 'client-anew':
+        this.doneCount = event.doneCount;
+        return `client ${nameOf(event.client)} begins a new copy (${formatCount(event.doneCount)} done)`;
+      case 'client-compared':
+        return `client ${nameOf(event.client)} compared its target: it is equal`;
+      case 'unfinished':
+        return this.unfinishedLine(event.clients);
       case 'client-failed':
         return event.reason === 'left'
           ? `client ${nameOf(event.client)} left without a copy`
@@ -128,9 +138,8 @@ export class ServerNarrator implements Narrator<ServerEvent> {
     let worstLoss = 0;
     for (const client of clients) {
       if (client.state === 'silent') silent += 1;
-      if (client.state === 'done' || client.state === 'failed' || client.state === 'silent') {
-        continue;
-      }
+      const isOver = client.state === 'done' || client.state === 'compared';
+      if (isOver || client.state === 'failed' || client.state === 'silent') continue;
       active += 1;
       if (!client.followed) slow += 1;
       worstLoss = Math.max(worstLoss, client.lossRatio);
@@ -169,6 +178,17 @@ export class ServerNarrator implements Narrator<ServerEvent> {
       `unpacked '${safeText(event.name, 100)}': ${formatBytes(event.sizeBytes)}, of which ` +
       `${formatBytes(event.dataBytes)} are kept in ${safeText(event.folder)} until the end`
     );
+  }
+
+  private unfinishedLine(clients: readonly ServedClient[]): string {
+    const chunkCount = this.progress?.chunkCount ?? 0;
+    const shares = clients.map((client) => {
+      const share = chunkCount === 0 ? 0 : 1 - client.missingChunks / chunkCount;
+      return `${nameOf(client)} at ${formatPercent(share)}`;
+    });
+    const more = shares.length > MOST_NAMED ? ` and ${shares.length - MOST_NAMED} more` : '';
+    const named = shares.slice(0, MOST_NAMED).join(', ');
+    return `left without a copy: ${named}${more}`;
   }
 
   private endLine(event: Extract<ServerEvent, { type: 'ended' }>): string {

@@ -201,9 +201,27 @@ test('a finished client reports until it hears a farewell, and not for ever', ()
 
   const unheard = provenClient();
   unheard.session.part(unheard.now);
-  const sent = unheard.run(2000).reports.length;
+  const sent = unheard.run(10_000).reports.length;
   assert(sent >= 3 && sent <= 20, `${sent} reports`);
   assert.equal(unheard.session.isFinished, true);
+});
+
+test('a client that is done tells a server that was just started again', () => {
+  const map = mapOf(2);
+  for (const isSame of [true, false]) {
+    const driver = provenClient();
+    driver.session.part(driver.now);
+    const sent = driver.run(2000);
+    assert(sent.mapRequests > 0, 'it looks for the server');
+    driver.answer({ session: SESSION + 1n, mapId: isSame ? map.id : digestOf(map.id) });
+    const { reports } = driver.run(1500);
+    assert(reports.length > 0);
+    const session = isSame ? SESSION + 1n : SESSION;
+    for (const report of reports) {
+      assert.deepEqual([report.session, report.state], [session, ClientState.done]);
+    }
+    assert.equal(driver.session.failure, null);
+  }
 });
 
 test('a client gives up on a server that is not heard of, but not on its own slow disk', () => {

@@ -9,7 +9,7 @@ import { Origins } from '../../src/server/origins.js';
 
 const PEER = { address: '10.0.0.9', port: 40_000 };
 
-const clientOf = (id: bigint, joinedMs = 0) => new Client(id, 'host', PEER, 100, 0, joinedMs);
+const clientOf = (id: bigint, joinedMs = 0) => new Client(id, id, 'host', PEER, 100, 0, joinedMs);
 
 /** One that was not only heard once. */
 function reporterOf(id: bigint, nowMs = 0): Client {
@@ -149,6 +149,7 @@ test('a client is shown by what it last said, and as silent when it says no more
   const client = clientOf(0xabcn);
   assert.deepEqual(client.describe(0), {
     id: '0000000000000abc',
+    machine: '0000000000000abc',
     host: 'host',
     address: '10.0.0.9',
     missingChunks: 100,
@@ -181,7 +182,6 @@ test('those wait for packets who are not done, and were heard of lately', () => 
   const hungry = table.hungry(2999, 3000).map((client) => client.state);
   assert.deepEqual(hungry, [ClientState.receiving, ClientState.proving]);
   assert.deepEqual(table.hungry(3000, 3000), []);
-  assert.equal(table.doneCount(), 1);
 });
 
 test('the table is bounded: others are turned away until clients are long forgotten', () => {
@@ -199,7 +199,7 @@ test('one host that fills the table, however it reports, locks out nobody but it
   const { size } = table;
   for (let id = 1_000_000n; id < 1_000_200n; id++) {
     const peer = { address: `10.9.0.${id % 200n}`, port: 40_000 };
-    const other = new Client(id, 'host', peer, 100, 0, 10);
+    const other = new Client(id, id, 'host', peer, 100, 0, 10);
     assert.notEqual(table.add(other, 10), null);
     other.report(reportOf({ client: id }), 0, 10);
     assert.equal(table.add(clientOf(2_000_000n), 10), null, 'it has enough');

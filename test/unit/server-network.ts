@@ -29,7 +29,7 @@ class Path {
   constructor(id: bigint, options: PathOptions) {
     this.options = options;
     const peer = { address: '10.0.0.1', port: 9000 };
-    this.client = new Client(id, `client-${id}`, peer, 1000, 0, 0);
+    this.client = new Client(id, id, `client-${id}`, peer, 1000, 0, 0);
   }
 
   carry(packets: number): void {

@@ -14,7 +14,7 @@ const minuteMs = 60_000;
 
 const peerAt = (address: string) => ({ address, port: 40_000 });
 const clientAt = (address: string, id = 1n) =>
-  new Client(id, 'host', peerAt(address), chunks, 0, 0);
+  new Client(id, id, 'host', peerAt(address), chunks, 0, 0);
 const geometryOf = (chunkCount: number, chunkSizeBytes = 64) => ({ chunkCount, chunkSizeBytes });
 
 /** One client after the other comes from one address, asks for everything and is gone. */

@@ -17,6 +17,7 @@ function served(changes: Partial<ServedClient> = {}): ServedClient {
     id: '0123456789abcdef',
     host: 'pc-07',
     address: '10.0.0.7',
+    machine: '00000000000000aa',
     missingChunks: 1,
     provenChunks: 0,
     state: 'receiving',

@@ -1,0 +1,122 @@
+/**
+ * Who holds a proven copy, kept on the disk until as many do as were waited for: a server that
+ * is started again in between goes on counting. One JSON object a line: the image first, then a line
+ * for each machine that was proven, or that begins anew.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { ServedClient } from '../server/events.js';
+
+/** For images that have no folder of their own, such as devices. */
+const STATE_FOLDER = '/var/lib/multiserver';
+/** What is older belongs to another evening. */
+const MOST_AGE_MS = 12 * 3_600_000;
+/** A million machines take less. */
+const MOST_BYTES = 2 ** 28;
+
+export class CopiesJournal {
+  readonly path: string;
+  readonly #tell: (text: string) => void;
+  #fd: number | null = null;
+
+  /** @param tell gets what the operator should know */
+  constructor(imagePath: string, tell: (text: string) => void) {
+    const isFile = statSync(imagePath).isFile();
+    this.path = isFile
+      ? `${imagePath}.copies`
+      : join(STATE_FOLDER, `${basename(imagePath)}.copies`);
+    this.#tell = tell;
+  }
+
+  /**
+   * Goes on with the journal of this image, or begins one.
+   * @param mapId in hex
+   * @returns the machines that hold a copy already
+   */
+  begin(mapId: string): bigint[] {
+    const machines = this.#read(mapId);
+    try {
+      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+      this.#fd = openSync(this.path, machines.length > 0 ? 'a' : 'w', 0o600);
+      if (machines.length === 0) this.#write({ image: mapId });
+    } catch (error) {
+      this.#stop(error as Error);
+    }
+    return machines;
+  }
+
+  add(client: ServedClient): void {
+    const { machine, host, address } = client;
+    this.#write({ machine, host, address, time: new Date().toISOString() });
+  }
+
+  remove({ machine }: ServedClient): void {
+    this.#write({ machine, anew: true });
+  }
+
+  /** @param isOver as many hold copies as were waited for: nothing is left to go on with */
+  close(isOver = false): void {
+    if (this.#fd === null) return;
+    closeSync(this.#fd);
+    this.#fd = null;
+    // A journal that cannot be removed counts for some hours more; that is said when it is read.
+    if (isOver) rmSync(this.path, { force: true });
+  }
+
+  #write(line: object): void {
+    if (this.#fd === null) return;
+    try {
+      writeSync(this.#fd, `${JSON.stringify(line)}\n`);
+      fsyncSync(this.#fd);
+    } catch (error) {
+      this.#stop(error as Error);
+    }
+  }
+
+  #stop(error: Error): void {
+    this.close();
+    this.#tell(
+      `who holds a copy cannot be kept in ${this.path} (${error.message}): a server that is ` +
+        'started again would count from zero',
+    );
+  }
+
+  #read(mapId: string): bigint[] {
+    let lines: string[];
+    try {
+      const { size, mtimeMs } = statSync(this.path);
+      if (size > MOST_BYTES || Date.now() - mtimeMs > MOST_AGE_MS) return [];
+      lines = readFileSync(this.path, 'utf8').split('\n');
+    } catch {
+      return [];
+    }
+    const machines = new Set<bigint>();
+    for (const [index, line] of lines.entries()) {
+      const entry = parse(line);
+      if (index === 0 && entry?.image !== mapId) return [];
+      const { machine, anew } = entry ?? {};
+      if (typeof machine !== 'string' || !/^[0-9a-f]{16}$/.test(machine)) continue;
+      if (anew === true) machines.delete(BigInt(`0x${machine}`));
+      else machines.add(BigInt(`0x${machine}`));
+    }
+    return [...machines];
+  }
+}
+
+/** A line that was torn by a crash is none. */
+function parse(line: string): Record<string, unknown> | null {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}
