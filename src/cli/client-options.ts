@@ -1,5 +1,5 @@
 /** The command line of multiclient. To add an option: its line below, its flag, its field. */
-import type { ClientOptions } from '../node/options.js';
+import { type ClientOptions, DEFAULT_SERVER_PORT } from '../node/options.js';
 import {
   addNetworkOptions,
   addOptions,
@@ -17,6 +17,7 @@ import {
   valueOption,
 } from './command.js';
 import {
+  BadValue,
   fileName,
   readPort,
   readSecondsAsMs,
@@ -25,8 +26,6 @@ import {
   someText,
   wholeNumber,
 } from './values.js';
-
-const DEFAULT_SERVER_PORT = 7500;
 
 interface ClientFlags extends SharedFlags {
   timeout: number;
@@ -71,6 +70,15 @@ ${exitStatusHelp([
   ['terminated', 'terminated (SIGTERM)'],
 ])}
 DEBUG=multiclient:* in the environment traces what it does on standard error.`;
+
+/** Whoever means the image by -f learns who takes it. */
+function readFromPort(text: string): number {
+  if (/^\d+$/.test(text)) return readPort(text);
+  throw new BadValue(
+    `'${text}' is not a port, and -f is the source port here; the image is named on the server ` +
+      `(multiserver -f ${text}), and the target with -o`,
+  );
+}
 
 function clientCommand() {
   const command = newCommand('multiclient', DESCRIPTION);
@@ -122,7 +130,7 @@ function clientCommand() {
     valueOption(
       '-f, --from-port PORT',
       'source port of requests (default: a random one, 32767 to 65535)',
-      readPort,
+      readFromPort,
     ),
   ]);
   return command.addHelpText('after', EPILOGUE);

@@ -1,6 +1,7 @@
 /** What both command lines share: how options are declared, read, explained and refused. */
 import { Command, CommanderError, Option } from 'commander';
 import { ExitStatus, Failure } from '../failure.js';
+import { DEFAULT_GROUP } from '../node/options.js';
 import type { OutputMode } from '../ui/watcher.js';
 import { BadValue, readGroup, readMtu, readPort, someText, wholeNumber } from './values.js';
 import { VERSION } from './version.js';
@@ -83,7 +84,7 @@ export interface SharedFlags {
 }
 
 export const sharedOptions = {
-  group: () => valueOption('-g, --group GROUP', 'multicast group', readGroup, '225.0.20.10'),
+  group: () => valueOption('-g, --group GROUP', 'multicast group', readGroup, DEFAULT_GROUP),
   port: () => valueOption('-p, --port PORT', 'UDP port of the group', readPort, 16000),
 };
 

@@ -1,5 +1,5 @@
 /** The command line of multiserver. To add an option: its line below, its flag, its field. */
-import type { ServerOptions } from '../node/options.js';
+import { DEFAULT_SERVER_PORT, type ServerOptions } from '../node/options.js';
 import {
   addNetworkOptions,
   addOptions,
@@ -60,7 +60,7 @@ function serverCommand() {
       'image to serve: a file or a block device (required)',
       fileName('the name of a file or block device'),
     ),
-    valueOption('-s, --server-port PORT', 'UDP port for requests', readPort, 7500),
+    valueOption('-s, --server-port PORT', 'UDP port for requests', readPort, DEFAULT_SERVER_PORT),
     sharedOptions.group(),
     sharedOptions.port(),
   ]);

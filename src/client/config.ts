@@ -1,5 +1,6 @@
 /** What a client is told by whoever drives it, and what it asks of the driver. */
 import type { Digest } from '../image/block-map.js';
+import type { ServerAddress } from './server-choice.js';
 
 export interface ClientConfig {
   /** Random id of this run. */
@@ -12,6 +13,10 @@ export interface ClientConfig {
   /** Where the operator expects block packets. */
   group: string;
   port: number;
+  /** The operator named the server's host. */
+  isServerNamed?: boolean;
+  /** Where servers are by default, when the operator named another group or port. */
+  elsewhere?: ServerAddress;
   /** Quiet timeout. */
   timeoutMs: number;
   /** Fail after this long without a word from the server; Infinity to wait for ever. */

@@ -18,6 +18,7 @@ import { PacketType, packetLength, packetType } from '../protocol/packet.js';
 import type { ClientConfig, ClientTransmit, Target } from './config.js';
 import { emptyProgress, isUsable, summaryOf } from './description.js';
 import type { ClientEvent, ClientProgress } from './events.js';
+import { Hearsay } from './hearsay.js';
 import { Parting } from './parting.js';
 import { Patience } from './patience.js';
 import {
@@ -46,11 +47,14 @@ export class ClientSession {
   readonly #patience: Patience;
   #parting: Parting | null = null;
   #packetsBad = 0;
+  readonly #hearsay: Hearsay;
 
   constructor(config: ClientConfig, now: number) {
     this.#config = config;
     this.#patience = new Patience(config.timeoutMs, config.giveUpMs, now);
     this.#choice = new ServerChoice(config, now);
+    const { port, elsewhere = null } = config;
+    this.#hearsay = new Hearsay({ port, elsewhere }, now);
   }
 
   /** Why the client cannot go on, or null. */
@@ -131,6 +135,10 @@ export class ClientSession {
     now: number,
   ): void {
     if (this.#phase === 'discovering') {
+      if (this.#isElsewhere(description)) {
+        this.#tell(this.#hearsay.hearOther(description, address));
+        return;
+      }
       this.#choice.add(description, address, port, now);
       this.#decide(now);
     } else if (this.#phase === 'receiving') {
@@ -138,6 +146,16 @@ export class ClientSession {
     } else if (this.#phase === 'parting') {
       this.#reception!.handleLateDescription(description, { address, port }, now);
     }
+  }
+
+  /** Whether a server sends to another group, and was not named by the operator. */
+  #isElsewhere({ group }: ImageDescription): boolean {
+    const { isServerNamed = false, group: own } = this.#config;
+    return !isServerNamed && group.toLowerCase() !== own.toLowerCase();
+  }
+
+  #tell(text: string | null): void {
+    if (text !== null) this.#events.push({ type: 'notice', text });
   }
 
   #decide(now: number): void {
@@ -215,7 +233,10 @@ export class ClientSession {
     const reception = this.#reception;
     // Before the target is open, packets only tell that a server is there.
     if (reception === null) {
-      if (this.#phase === 'discovering') this.#choice.hurry(now);
+      if (this.#phase === 'discovering') {
+        this.#tell(this.#hearsay.hear(packetType(bytes, offset), now));
+        this.#choice.hurry(now);
+      }
       return false;
     }
     if (!isFromServer || this.#phase !== 'receiving') {
@@ -263,12 +284,19 @@ export class ClientSession {
     if (this.#phase === 'discovering') {
       const request = this.#choice.pollRequest(now);
       if (request !== null) this.#outgoing.push({ bytes: request, to: null });
+      this.#askElsewhere(now);
       this.#decide(now);
     }
     if (this.#phase === 'receiving') this.#tendReceiving(now);
     if (this.#phase === 'parting') this.#tendParting(now);
     const isWaiting = this.#phase === 'discovering' || this.#phase === 'receiving';
     if (isWaiting && this.#patience.isOver(now)) this.#failure ??= this.#choice.noServer();
+  }
+
+  #askElsewhere(now: number): void {
+    this.#tell(this.#hearsay.handleTimeout(now));
+    const to = this.#hearsay.pollElsewhere(now);
+    if (to !== null) this.#outgoing.push({ bytes: this.#choice.newRequest(now), to });
   }
 
   #tendReceiving(now: number): void {
@@ -329,7 +357,7 @@ export class ClientSession {
   nextDeadline(): number {
     switch (this.#phase) {
       case 'discovering':
-        return Math.min(this.#patience.giveUpDueMs, this.#choice.dueMs);
+        return Math.min(this.#patience.giveUpDueMs, this.#choice.dueMs, this.#hearsay.dueMs);
       case 'receiving':
         if (this.#receiver!.isProven) return Number.NEGATIVE_INFINITY;
         return Math.min(this.#patience.dueMs, this.#receiver!.dueMs);

@@ -1,5 +1,9 @@
 /** What the command lines hand to the programs, already parsed and checked for form. */
 
+export const DEFAULT_GROUP = '225.0.20.10';
+/** Where servers take requests. */
+export const DEFAULT_SERVER_PORT = 7500;
+
 export interface NetworkOptions {
   /** Multicast group, IPv4 or IPv6. */
   group: string;

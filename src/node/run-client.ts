@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type dgram from 'node:dgram';
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
@@ -19,7 +20,7 @@ import { type GroupReceiver, openGroupReceiver } from './net/group-receiver.js';
 import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
 import { sendByAgain, startRenewing } from './net/renewal.js';
 import { openRequestSocket } from './net/request-socket.js';
-import type { ClientOptions } from './options.js';
+import { type ClientOptions, DEFAULT_GROUP, DEFAULT_SERVER_PORT } from './options.js';
 import { ClientDisk } from './target/client-disk.js';
 import { planUnlocked, type TargetOptions } from './target/target.js';
 import type { TargetPlan } from './target/target-plan.js';
@@ -56,6 +57,14 @@ function isFollowed(error: unknown): error is Failure {
   return (
     error instanceof Failure && (error.code === 'OTHER_IMAGE' || error.code === 'SOURCE_CHANGED')
   );
+}
+
+/** Servers are looked for at the default place as well, by a client that was told of another. */
+function elsewhereOf({ group, serverHost, serverPort }: ClientOptions) {
+  const address = isIPv6(group) ? null : DEFAULT_GROUP;
+  const isDefault = address === group && serverPort === DEFAULT_SERVER_PORT;
+  if (address === null || isDefault || serverHost !== undefined) return {};
+  return { elsewhere: { address, port: DEFAULT_SERVER_PORT } };
 }
 
 class Client {
@@ -96,6 +105,8 @@ class Client {
         wantedName: options.image,
         group: options.group,
         port: options.port,
+        isServerNamed: options.serverHost !== undefined,
+        ...elsewhereOf(options),
         timeoutMs: options.timeoutMs,
         giveUpMs: options.giveUpMs ?? Number.POSITIVE_INFINITY,
         digest: digestOf,

@@ -199,6 +199,7 @@ class Server {
       serverPort,
       interface: chosen.label,
       blockSizeBytes: this.#blockSize,
+      ceilingBitsPerSecond: this.#options.rateBitsPerSecond ?? null,
       transport: this.#sender.transport,
     });
   }

@@ -62,6 +62,8 @@ export type ServerEvent =
       serverPort: number;
       interface: string;
       blockSizeBytes: number;
+      /** As the operator bounds it; null when nobody does. */
+      ceilingBitsPerSecond: number | null;
       transport: string;
     }
   | { type: 'preparing'; ratio: number }

@@ -8,6 +8,7 @@ import {
   formatEndpoint,
   formatPercent,
   formatPlural,
+  formatRate,
   formatWire,
   shortMapId,
 } from './units.js';
@@ -166,10 +167,12 @@ export class ServerNarrator implements Narrator<ServerEvent> {
 
   private servingLines(event: Extract<ServerEvent, { type: 'serving' }>): string {
     const where = formatEndpoint(event.group, event.port);
+    const { ceilingBitsPerSecond: most } = event;
+    const ceiling = most === null ? '' : `, at most ${formatRate(most)}`;
     return (
       `serving '${safeText(event.name, 100)}', ${formatBytes(event.sizeBytes)}, to ${where} on ` +
       `${safeText(event.interface)} (${safeText(event.transport)}, blocks of ${event.blockSizeBytes} bytes), ` +
-      `requests to port ${event.serverPort}`
+      `requests to port ${event.serverPort}${ceiling}`
     );
   }
 

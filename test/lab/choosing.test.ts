@@ -32,3 +32,29 @@ labTest('no server: --give-up ends the wait', 2, async (lab) => {
   await lab.startClient(2, ['--give-up', '2']).waitStatus(5);
   assert.equal(lab.scratch.exists(lab.copyPath(2)), false);
 });
+
+labTest('options that do not agree with the server are named', 3, async (lab) => {
+  const image = lab.scratch.randomFile('disk.img', mebibyte);
+  await lab.startServer(['-f', image]).waitFor('serving');
+  const swapped = lab.startClient(2, ['-p', '7500', '-s', '16000']);
+  const elsewhere = lab.startClient(3, ['-g', '225.0.20.99']);
+  await swapped.waitFor('notice', ({ text }) => /start again with -s 7500/.test(text));
+  await elsewhere.waitFor('notice', ({ text }) =>
+    /again with -g 225\.0\.20\.10 -p 1600/.test(text),
+  );
+});
+
+labTest(
+  'a server that is heard, and asked at another port than its own, is named',
+  3,
+  async (lab) => {
+    const image = lab.scratch.randomFile('disk.img', 8 * mebibyte);
+    lab.startServer(['-f', image, '-s', '7501', '--rate', '10M']);
+    const heard = lab.startClient(2, ['-s', '7501']);
+    await heard.waitFor('progress', ({ progress }) => progress.writtenBytes > 0);
+    const unheard = lab.startClient(3);
+    await unheard.waitFor('notice', ({ text }) =>
+      /sends to this group, but none answers/.test(text),
+    );
+  },
+);

@@ -166,6 +166,7 @@ test('the way to show events is not part of the options', () => {
 });
 
 test('a usage error names the option as it can be written, and says what is right', () => {
+  refuses(parseClientCommandLine, '-f disk.img', /source port here; .*multiserver -f disk\.img/);
   refuses(parseClientCommandLine, '-p 70000', /^-p, --port: '70000' is not a port; give/);
   refuses(parseClientCommandLine, '-p', /^-p, --port needs a value: PORT$/);
   refuses(

@@ -66,10 +66,11 @@ test('a server tells what it serves, who comes, who is done and who fails', () =
       serverPort: 7500,
       interface: 'eth0',
       blockSizeBytes: 1448,
+      ceilingBitsPerSecond: 1000,
       transport: 'plain sockets',
     }),
     "serving 'lab.img', 4.00 GB, to 225.0.20.10:16000 on eth0 (plain sockets, blocks of 1448 " +
-      'bytes), requests to port 7500',
+      'bytes), requests to port 7500, at most 1.00 kbit/s',
   );
   assert.equal(
     narrator.tell({ type: 'client-joined', client: served() }),
