@@ -160,7 +160,7 @@ export class Asking {
   #isPassed(half: Collector, now: number, position: number, isServerIdle: boolean): boolean {
     // The target may hold it already: what that look brings is waited for.
     if (now - half.askedMs < HALF_RETRY_MS || !this.#copy.isWanted(half.chunk)) return false;
-    if (isServerIdle) return true;
+    if (isServerIdle || half.isDoubted) return true;
     const since = positionsBetween(half.lastPosition, position);
     return since > half.blockCount + 64 || (since > 1 && now - half.lastMs > HALF_STALE_MS);
   }
@@ -175,7 +175,7 @@ export class Asking {
       this.#lost.clear(half.chunk);
       if (!this.#isPassed(half, now, context.position, isServerIdle)) continue;
       if (packets.length >= MOST_PACKETS) break;
-      const runs = half.missingRuns(MOST_RUNS_PER_HALF);
+      const runs = half.isDoubted ? [] : half.missingRuns(MOST_RUNS_PER_HALF);
       builder.addHalf({ chunk: half.chunk, runs });
       half.askedMs = now;
     }

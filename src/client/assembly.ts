@@ -80,6 +80,13 @@ export class Assembly {
     this.#open.delete(collector.chunk);
   }
 
+  /** What was made of the slot's bytes is not the right chunk: some of them came damaged. */
+  doubt(slot: number): void {
+    const collector = this.#collectors[slot]!;
+    collector.doubt();
+    this.#open.set(collector.chunk, collector);
+  }
+
   /** The slot's bytes are stored, or of no use. */
   release(slot: number): void {
     this.#free.push(this.#collectors[slot]!);

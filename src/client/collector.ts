@@ -1,5 +1,6 @@
 /** Collects the blocks of one encoded chunk (or map page), in any order, into one buffer. */
-import { blockCountOf } from '../protocol/block.js';
+import { blockCountOf, blockLengthOf } from '../protocol/block.js';
+import { checkOf } from '../protocol/check.js';
 import type { Run } from '../protocol/run.js';
 import type { PayloadCopier } from './payload-copier.js';
 
@@ -17,6 +18,11 @@ export class Collector {
   lastMs = Number.NEGATIVE_INFINITY;
   /** When the missing blocks were last asked for; -Infinity for never. */
   askedMs = Number.NEGATIVE_INFINITY;
+  /** All blocks are here, and some of them are not what the server sent: their checks are wanted. */
+  isDoubted = false;
+  /** While in doubt: blocks whose checks came, or that came once more; one bit each. */
+  #checked = new Uint32Array(0);
+  #checkedCount = 0;
   #received = new Uint32Array(0);
   #blockSize = 1;
 
@@ -40,11 +46,12 @@ export class Collector {
     if (this.#received.length < words) this.#received = new Uint32Array(words);
     else this.#received.fill(0, 0, words);
     this.receivedCount = 0;
+    this.isDoubted = false;
     this.askedMs = Number.NEGATIVE_INFINITY;
   }
 
   get isComplete(): boolean {
-    return this.receivedCount === this.blockCount;
+    return this.receivedCount === this.blockCount && !this.isDoubted;
   }
 
   get isHalf(): boolean {
@@ -55,7 +62,9 @@ export class Collector {
   add(block: number, from: Buffer, start: number, end: number): boolean {
     const word = block >>> 5;
     const bit = 1 << (block & 31);
-    if ((this.#received[word]! & bit) !== 0) return false;
+    if ((this.#received[word]! & bit) !== 0) {
+      return this.isDoubted && this.#renew(block, from, start, end);
+    }
     this.#received[word]! |= bit;
     this.receivedCount++;
     this.copier.copy(from, start, end, this.bytes, block * this.#blockSize);
@@ -72,6 +81,49 @@ export class Collector {
       this.add(first + i, from, at, at + this.#blockSize);
     }
     return this.receivedCount - had;
+  }
+
+  /** The chunk that its blocks make is not the right one. */
+  doubt(): void {
+    this.isDoubted = true;
+    this.askedMs = Number.NEGATIVE_INFINITY;
+    this.#checked = new Uint32Array(this.#received.length);
+    this.#checkedCount = 0;
+  }
+
+  /** Drops the blocks that do not fit the checks of blocks `first` and following. */
+  check(first: number, checks: readonly number[]): void {
+    for (const [index, check] of checks.entries()) {
+      const block = first + index;
+      const word = block >>> 5;
+      const bit = 1 << (block & 31);
+      if (block >= this.blockCount || !this.#noteChecked(block)) continue;
+      const start = block * this.#blockSize;
+      const end = start + blockLengthOf(this.encodedLength, this.#blockSize, block);
+      if (checkOf(this.bytes, start, end) === check) continue;
+      if ((this.#received[word]! & bit) !== 0) this.receivedCount--;
+      this.#received[word]! &= ~bit;
+    }
+  }
+
+  /** Takes a block in doubt that came once more. */
+  #renew(block: number, from: Buffer, start: number, end: number): boolean {
+    if (!this.#noteChecked(block)) return false;
+    this.copier.copy(from, start, end, this.bytes, block * this.#blockSize);
+    return true;
+  }
+
+  /** @returns false for a block that is in doubt no more */
+  #noteChecked(block: number): boolean {
+    const word = block >>> 5;
+    const bit = 1 << (block & 31);
+    if ((this.#checked[word]! & bit) !== 0) return false;
+    this.#checked[word]! |= bit;
+    if (++this.#checkedCount === this.blockCount) {
+      this.isDoubted = false;
+      this.askedMs = Number.NEGATIVE_INFINITY;
+    }
+    return true;
   }
 
   /** Runs of blocks still missing, at most `most` of them. */

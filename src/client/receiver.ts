@@ -5,6 +5,7 @@
 import type { Failure } from '../failure.js';
 import type { Digest } from '../image/block-map.js';
 import { Geometry } from '../image/geometry.js';
+import { decodeBlockChecks } from '../protocol/block-checks.js';
 import {
   ClientState,
   type ClientStateId,
@@ -191,6 +192,7 @@ export class Receiver {
     const packet = bytes.subarray(offset, offset + length);
     if (type === PacketType.status) return this.#takeStatus(packet, now);
     if (type === PacketType.zeroRanges) return this.#takeZeroRanges(packet, now);
+    if (type === PacketType.blockChecks) return this.#takeChecks(packet, now);
     return false;
   }
 
@@ -232,6 +234,22 @@ export class Receiver {
     return true;
   }
 
+  #takeChecks(packet: Buffer, now: number): boolean {
+    const checks = decodeBlockChecks(packet);
+    if (checks === null || checks.chunk >= this.#geometry.chunkCount) return false;
+    this.#counters.seen(checks.position, packet.length);
+    this.#streamed(now);
+    this.#lost(this.#storing.handleChecks(checks), now);
+    return true;
+  }
+
+  /** @param chunk to ask for again; -1 for none */
+  #lost(chunk: number, now: number): void {
+    if (chunk < 0) return;
+    this.#asking.halfBegun(now);
+    this.#asking.lost(chunk, now, this.#jitter());
+  }
+
   #takeStatus(packet: Buffer, now: number): boolean {
     const status = decodeStatus(packet);
     if (status === null) return false;
@@ -267,8 +285,7 @@ export class Receiver {
   }
 
   handleStored(order: StoreOrder, outcome: StoreOutcome, now: number): void {
-    const lost = this.#storing.handleStored(order, outcome);
-    if (lost >= 0) this.#asking.lost(lost, now, this.#jitter());
+    this.#lost(this.#storing.handleStored(order, outcome), now);
     if (this.#copy.isWhole) this.#reporting.hurry(now);
   }
 

@@ -1,6 +1,7 @@
 /** What is to be put on the target, and what came of it. */
 import type { Geometry } from '../image/geometry.js';
 import { type EncodingId, encodingOfKind } from '../protocol/block.js';
+import type { BlockChecks } from '../protocol/block-checks.js';
 import type { Assembly } from './assembly.js';
 import type { Collector } from './collector.js';
 import type { Copy } from './copy.js';
@@ -106,19 +107,43 @@ export class Storing {
     this.#orders.push({ kind: 'zeros', first, count, offsetBytes, lengthBytes });
   }
 
+  /**
+   * Takes checks of blocks that make the wrong chunk.
+   * @returns the chunk to ask for again, or -1
+   */
+  handleChecks({ chunk, encodedLength, kindByte, first, checks }: BlockChecks): number {
+    const collector = this.#assembly.find(chunk);
+    if (collector === undefined || !collector.isDoubted) return -1;
+    if (collector.encodedLength === encodedLength && collector.kindByte === kindByte) {
+      collector.check(first, checks);
+      if (collector.isDoubted) return -1;
+      if (!collector.isComplete) return chunk;
+    }
+    // Of another encoding, or just what the server has: only the whole chunk may help.
+    this.#assembly.abandon(collector);
+    return chunk;
+  }
+
   /** @returns the chunk to ask for again, or -1 */
   handleStored(order: StoreOrder, outcome: StoreOutcome): number {
     if (order.kind === 'zeros') {
       this.#copy.storedZeros(order.first, order.count);
       return -1;
     }
-    this.#assembly.release(order.slot);
-    if (outcome.kind === 'stored' && this.#copy.stored(order.chunk, outcome.digest)) return -1;
+    if (outcome.kind === 'stored' && this.#copy.stored(order.chunk, outcome.digest)) {
+      this.#assembly.release(order.slot);
+      return -1;
+    }
     this.#counters.chunksRefused++;
     this.#copy.notStored(order.chunk);
-    // A zero chunk that came as data has its true content from the map.
-    if (!this.#copy.isKnownZero(order.chunk)) return order.chunk;
-    this.#zeroRun(order.chunk, 1);
-    return -1;
+    if (this.#copy.isKnownZero(order.chunk)) {
+      // A zero chunk that came as data has its true content from the map.
+      this.#assembly.release(order.slot);
+      this.#zeroRun(order.chunk, 1);
+      return -1;
+    }
+    // Most of its blocks are right: what was damaged on its way is found and asked for alone.
+    this.#assembly.doubt(order.slot);
+    return order.chunk;
   }
 }

@@ -61,7 +61,7 @@ export function writeBlockHeader(
   payloadBytes: number,
 ): void {
   if (header.encodedLength > LARGEST_ENCODED_BYTES) throw new RangeError('chunk too long');
-  const kind = (header.space << 6) | (header.encoding << 4) | header.variant;
+  const kind = kindOf(header.space, header.encoding, header.variant);
   packets.setUint32(offset, BLOCK_PACKET_BEGIN);
   packets.setUint16(offset + 4, BLOCK_HEADER_BYTES + payloadBytes);
   packets.setUint16(offset + 6, header.block);
@@ -123,6 +123,8 @@ export const encodedLengthOf = (bytes: Buffer, offset: number): number =>
   readU24(bytes, offset + 24);
 /** The byte of space, encoding and variant: chunks agree on it or are not the same encoding. */
 export const kindByteOf = (bytes: Buffer, offset: number): number => bytes[offset + 27]!;
+export const kindOf = (space: SpaceId, encoding: EncodingId, variant: number): number =>
+  (space << 6) | (encoding << 4) | variant;
 export const spaceOfKind = (kind: number): number => kind >> 6;
 export const encodingOfKind = (kind: number): number => (kind >> 4) & 3;
 

@@ -16,10 +16,10 @@ const TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
   return remainder;
 });
 
-/** CRC-32 of `bytes[0, end)`, as an unsigned number. */
-function checkOf(bytes: Uint8Array, end: number): number {
+/** CRC-32 of `bytes[start, end)`, as an unsigned number. */
+export function checkOf(bytes: Uint8Array, start: number, end: number): number {
   let remainder = -1;
-  for (let at = 0; at < end; at++) {
+  for (let at = start; at < end; at++) {
     remainder = (remainder >>> 8) ^ TABLE[(remainder ^ bytes[at]!) & 0xff]!;
   }
   return ~remainder >>> 0;
@@ -28,12 +28,12 @@ function checkOf(bytes: Uint8Array, end: number): number {
 /** Writes the check into the last bytes of a packet that is complete otherwise. */
 export function writeCheck(bytes: Buffer): Buffer {
   const end = bytes.length - CHECK_BYTES;
-  writeU32(bytes, end, checkOf(bytes, end));
+  writeU32(bytes, end, checkOf(bytes, 0, end));
   return bytes;
 }
 
 /** Whether a packet, which has at least the bytes of a check, is as its sender wrote it. */
 export function isAsWritten(bytes: Buffer): boolean {
   const end = bytes.length - CHECK_BYTES;
-  return readU32(bytes, end) === checkOf(bytes, end);
+  return readU32(bytes, end) === checkOf(bytes, 0, end);
 }

@@ -26,7 +26,7 @@ export interface MapRequest {
   host: string;
 }
 
-/** Blocks still missing of a chunk that has partly arrived. */
+/** Blocks still missing of a chunk that has partly arrived. Without runs: checks of all its blocks are wanted. */
 export interface HalfChunk {
   chunk: number;
   runs: Run[];

@@ -27,6 +27,7 @@ export const PacketType = {
   farewell: 7,
   notice: 8,
   zeroRanges: 9,
+  blockChecks: 10,
 } as const;
 
 export type PacketTypeName = keyof typeof PacketType;

@@ -3,10 +3,11 @@
  * chunks by them; then repairs and the pass over the pending chunks, in turns.
  */
 import type { BlockMap, BlockMapBuilder } from '../image/block-map.js';
-import { BLOCK_HEADER_BYTES, blockCountOf, Encoding, Space } from '../protocol/block.js';
+import { BLOCK_HEADER_BYTES, blockCountOf, Encoding, kindOf, Space } from '../protocol/block.js';
 import type { BlockRequest } from '../protocol/from-client.js';
 import { encodeZeroRanges } from '../protocol/from-server.js';
 import { advancePosition } from '../protocol/position.js';
+import { CheckQueue } from './check-queue.js';
 import type { CacheEntry, ChunkCache } from './chunk-cache.js';
 import { MapParts } from './map-parts.js';
 import type { ReadOrder, ReadOutcome } from './orders.js';
@@ -48,6 +49,7 @@ export class Stream {
   readonly #mapParts: MapParts;
   readonly #zeros = new ZeroRuns();
   readonly #repairs = new RepairQueue();
+  readonly #checks: CheckQueue;
   /** Chunks that were read to send repairs of them, pinned in the cache. */
   readonly #mending = new Map<number, CacheEntry>();
   /** The pass's next chunks, pinned in the cache; the first one is being sent. */
@@ -65,6 +67,7 @@ export class Stream {
     this.#config = config;
     this.packetBytes = BLOCK_HEADER_BYTES + config.blockSize;
     this.#train = new Train(config.session, config.blockSize, config.gathers);
+    this.#checks = new CheckQueue(config.session, config.blockSize);
     const { chunkCount, pageCount } = config.map.geometry;
     this.#pending = new PendingImage(chunkCount);
     this.#mapParts = new MapParts(pageCount, config.blockSize);
@@ -108,6 +111,7 @@ export class Stream {
       this.pendingChunks === 0 &&
       this.#zeros.isEmpty &&
       this.#repairs.isEmpty &&
+      this.#checks.isEmpty &&
       this.#mapParts.isEmpty &&
       !this.#mapParts.hasOffer
     );
@@ -123,7 +127,7 @@ export class Stream {
     if (!this.#mapParts.isEmpty || !this.#zeros.isEmpty) return true;
     if (this.#mayOffer) return true;
     if (this.#head !== undefined && this.#head.state !== 'reading') return true;
-    for (const { chunk } of this.#repairs.values()) if (this.#readyOf(chunk) !== null) return true;
+    for (const chunk of this.#mended()) if (this.#readyOf(chunk) !== null) return true;
     return false;
   }
 
@@ -139,7 +143,12 @@ export class Stream {
     let added = this.#pending.add(ranges, asOfPosition, underway, isFollowed);
     const { geometry } = this.#config.map;
     for (const { chunk, runs } of halves) {
-      if (!geometry.hasChunk(chunk) || underway.includes(chunk)) continue;
+      if (!geometry.hasChunk(chunk)) continue;
+      if (runs.length === 0) {
+        if (this.#checks.add(chunk, asOfPosition, this.position)) added++;
+        continue;
+      }
+      if (underway.includes(chunk)) continue;
       if (this.#pending.isFollowed(chunk)) continue;
       const blockCount = blockCountOf(geometry.chunkLength(chunk), this.#config.blockSize);
       const wanted = isFollowed ? this.#repairs.add(chunk, runs, asOfPosition, blockCount) : -1;
@@ -184,9 +193,15 @@ export class Stream {
     return ahead;
   }
 
+  /** Chunks of which clients lack only a part. */
+  *#mended(): Generator<number> {
+    for (const { chunk } of this.#repairs.values()) yield chunk;
+    yield* this.#checks.chunks();
+  }
+
   #readForRepairs(): ReadOrder | null {
     const { cache } = this.#config;
-    for (const { chunk } of this.#repairs.values()) {
+    for (const chunk of this.#mended()) {
       if (this.#mending.size >= this.#mostMending) return null;
       if (cache.find(chunk) !== undefined) continue;
       const entry = cache.claim(chunk);
@@ -233,6 +248,16 @@ export class Stream {
 
   #dropRepair(chunk: number): void {
     this.#repairs.drop(chunk);
+    this.#unpin(chunk);
+  }
+
+  #dropChecks(chunk: number): void {
+    this.#checks.drop(chunk);
+    this.#unpin(chunk);
+  }
+
+  /** Nobody waits for repairs or checks of this chunk any more. */
+  #unpin(chunk: number): void {
     const entry = this.#mending.get(chunk);
     if (entry === undefined) return;
     entry.pins--;
@@ -245,6 +270,7 @@ export class Stream {
     const entry = cache.entryOfSlot(slot);
     if (outcome.kind === 'failed') {
       this.#dropRepair(entry.chunk);
+      this.#dropChecks(entry.chunk);
       cache.failed(entry);
     } else if (outcome.kind === 'zero') {
       cache.ready(entry, 0, Encoding.raw, 0, true);
@@ -261,6 +287,8 @@ export class Stream {
     if (!this.#zeros.isEmpty) return this.#writeZeros(out);
     this.position = this.#mapParts.fill(this.#train, this.position);
     if (this.#train.packets > 0) return this.#train.length;
+    const checkBytes = this.#writeChecks(out);
+    if (checkBytes > 0) return checkBytes;
     const [first, second] = this.#isRepairsTurn
       ? [this.#fillRepairs, this.#fillPass]
       : [this.#fillPass, this.#fillRepairs];
@@ -276,6 +304,7 @@ export class Stream {
     for (const entry of this.#ahead.splice(0)) entry.pins--;
     this.#block = 0;
     for (const { chunk } of [...this.#repairs.values()]) this.#dropRepair(chunk);
+    for (const chunk of [...this.#checks.chunks()]) this.#dropChecks(chunk);
     this.#zeros.take();
     this.#mapParts.clear();
     this.#pending.clear();
@@ -291,6 +320,26 @@ export class Stream {
     }
     this.position = advancePosition(this.position, 1);
     return packet.copy(out);
+  }
+
+  /** @returns the bytes of a packet of checks, 0 when none can be sent now */
+  #writeChecks(out: Buffer): number {
+    if (this.#checks.isEmpty) return 0;
+    for (const chunk of this.#checks.chunks()) {
+      const entry = this.#readyOf(chunk);
+      if (entry === null) continue;
+      if (entry.zero) {
+        this.#dropChecks(chunk);
+        this.#zeros.addChunk(chunk);
+        continue;
+      }
+      const kindByte = kindOf(Space.image, entry.encoding, entry.variant);
+      const { bytes, isLast } = this.#checks.write(entry, kindByte, this.position);
+      this.position = advancePosition(this.position, 1);
+      if (isLast) this.#dropChecks(chunk);
+      return bytes.copy(out);
+    }
+    return 0;
   }
 
   /** Drops chunks at the head of the pass that turned out zero or unreadable. */

@@ -13,6 +13,7 @@ const testPackages: Record<string, string> = {
   ip: 'iproute2',
   losetup: 'mount',
   mke2fs: 'e2fsprogs',
+  nft: 'nftables',
   tc: 'iproute2',
   xz: 'xz-utils',
   zstd: 'zstd',

@@ -11,13 +11,19 @@ export interface LinkFaults {
   burstRatio: number;
   duplicateRatio: number;
   reorderRatio: number;
+  /** Packets that come with some bits changed. */
+  damageRatio: number;
 }
+
+/** Gets a train and the pieces of it that came through: start, end, start, end, ... */
+export type Deliver = (train: Buffer, pieces: readonly number[]) => void;
 
 export const NO_FAULTS: LinkFaults = {
   lossRatio: 0,
   burstRatio: 0,
   duplicateRatio: 0,
   reorderRatio: 0,
+  damageRatio: 0,
 };
 
 /** Longest burst of losses: some dozens of packets at the usual rate. */
@@ -87,27 +93,29 @@ export class Link {
     return this.#random.chance(this.faults.lossRatio);
   }
 
-  /**
-   * Carries the packets of a train, each `packetBytes` long but the last.
-   * @param deliver gets the pieces of the train that came through: start, end, start, end, ...
-   */
-  carry(train: Buffer, packetBytes: number, deliver: (pieces: readonly number[]) => void): void {
+  /** Carries the packets of a train, each `packetBytes` long but the last. */
+  carry(train: Buffer, packetBytes: number, deliver: Deliver): void {
     let pieces: number[] = [];
     let firstAtMs = 0;
     let lastAtMs = 0;
     const flush = (): void => {
       const carried = pieces;
-      if (carried.length > 0) this.#agenda.at(lastAtMs, () => deliver(carried));
+      if (carried.length > 0) this.#agenda.at(lastAtMs, () => deliver(train, carried));
       pieces = [];
     };
     for (let start = 0; start < train.length; start += packetBytes) {
       const end = Math.min(start + packetBytes, train.length);
       const atMs = this.#arrival(end - start);
       if (atMs < 0) continue;
-      const { duplicateRatio, reorderRatio } = this.faults;
-      if (this.#random.chance(duplicateRatio)) this.#stray(atMs, [start, end], deliver);
+      const { duplicateRatio, reorderRatio, damageRatio } = this.faults;
+      if (damageRatio > 0 && this.#random.chance(damageRatio)) {
+        const damaged = this.#damaged(train.subarray(start, end));
+        this.#agenda.at(atMs, () => deliver(damaged, [0, damaged.length]));
+        continue;
+      }
+      if (this.#random.chance(duplicateRatio)) this.#stray(train, atMs, [start, end], deliver);
       if (this.#random.chance(reorderRatio)) {
-        this.#stray(atMs, [start, end], deliver);
+        this.#stray(train, atMs, [start, end], deliver);
         continue;
       }
       if (pieces.length > 0 && atMs - firstAtMs > TOGETHER_MS) flush();
@@ -119,11 +127,16 @@ export class Link {
     flush();
   }
 
-  #stray(
-    atMs: number,
-    piece: readonly number[],
-    deliver: (pieces: readonly number[]) => void,
-  ): void {
-    this.#agenda.at(atMs + this.#random.next() * STRAY_MS, () => deliver(piece));
+  #damaged(packet: Buffer): Buffer {
+    const bytes = Buffer.from(packet);
+    for (let flips = 1 + this.#random.below(3); flips > 0; flips--) {
+      const bit = this.#random.below(bytes.length * 8);
+      bytes[bit >>> 3]! ^= 1 << (bit & 7);
+    }
+    return bytes;
+  }
+
+  #stray(train: Buffer, atMs: number, piece: readonly number[], deliver: Deliver): void {
+    this.#agenda.at(atMs + this.#random.next() * STRAY_MS, () => deliver(train, piece));
   }
 }

@@ -16,6 +16,8 @@ export interface SimOptions {
   burst: number;
   reorder: number;
   duplicate: number;
+  /** Packets that come with some bits changed, either way. */
+  damage: number;
   /** Share of clients that join while the pass is under way. */
   late: number;
   /** Share of clients that start before the server. */
@@ -65,6 +67,7 @@ export const CALM: SimOptions = {
   burst: 0,
   reorder: 0,
   duplicate: 0,
+  damage: 0,
   late: 0,
   early: 0,
   crashes: 0,

@@ -86,7 +86,7 @@ export class SimClient {
       name: this.name,
       disk: this.disk,
       image: () => this.#image,
-      isStrict: () => !options.spoof && !this.#hasChanged,
+      isStrict: () => !options.spoof && options.damage === 0 && !this.#hasChanged,
       send: (bytes, to) => send(bytes, to, this),
       onBegin: () => {
         this.blocksMissed = witness.blocksSent;

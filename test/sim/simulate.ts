@@ -65,10 +65,20 @@ export function simulate(options: SimOptions): SimResult {
 }
 
 function hasFaults(options: SimOptions): boolean {
-  const { loss, burst, reorder, duplicate, crashes, serverRestarts, slow } = options;
+  const { loss, burst, reorder, duplicate, damage, crashes, serverRestarts, slow } = options;
   const { partitions, hostile } = options;
   return (
-    loss + burst + reorder + duplicate + crashes + serverRestarts + slow + partitions + hostile > 0
+    loss +
+      burst +
+      reorder +
+      duplicate +
+      damage +
+      crashes +
+      serverRestarts +
+      slow +
+      partitions +
+      hostile >
+    0
   );
 }
 

@@ -101,8 +101,11 @@ export class Witness {
         this.#block(who, train, offset, length, image);
       } else {
         this.statusesSent++;
-        if (packetType(train, offset) === PacketType.zeroRanges) {
+        const type = packetType(train, offset);
+        if (type === PacketType.zeroRanges) {
           this.#advance(who, session, train.readUInt32BE(offset + 16));
+        } else if (type === PacketType.blockChecks) {
+          this.#advance(who, session, train.readUInt32BE(offset + 20));
         }
       }
       offset += length;

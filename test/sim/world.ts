@@ -35,6 +35,7 @@ export class World {
       burstRatio: options.burst,
       duplicateRatio: options.duplicate,
       reorderRatio: options.reorder,
+      damageRatio: options.damage,
     };
     this.#strangerRandom = this.random('stranger');
     this.#stranger = new Stranger(this.#strangerRandom);
@@ -83,8 +84,8 @@ export class World {
       if (this.options.hostile > 0) this.#stranger.hearServer(train, packetBytes);
       for (const client of this.clients) {
         if (client.machine === null) continue;
-        client.down.carry(train, packetBytes, (pieces) =>
-          client.takeGroup(train, pieces, from.address),
+        client.down.carry(train, packetBytes, (carried, pieces) =>
+          client.takeGroup(carried, pieces, from.address),
         );
       }
     },
@@ -95,8 +96,8 @@ export class World {
       const client = this.clients.find(isTo);
       if (client === undefined) return;
       this.answersSent++;
-      client.down.carry(bytes, bytes.length, () =>
-        client.takeUnicast(bytes, from.address, SERVER_PORT),
+      client.down.carry(bytes, bytes.length, (carried) =>
+        client.takeUnicast(carried, from.address, SERVER_PORT),
       );
     },
     toServers: (bytes, from) => {
@@ -115,7 +116,7 @@ export class World {
     const peer = { address: from.address, port: from.port };
     for (const server of this.servers) {
       if (to !== null && (to.address !== server.address || to.port !== SERVER_PORT)) continue;
-      from.up.carry(bytes, bytes.length, () => server.take(bytes, { ...peer }));
+      from.up.carry(bytes, bytes.length, (carried) => server.take(carried, { ...peer }));
     }
   }
 

@@ -5,6 +5,7 @@ import { Assembly } from '../../src/client/assembly.js';
 import { Collector } from '../../src/client/collector.js';
 import { PayloadCopier } from '../../src/client/payload-copier.js';
 import { blockCountOf, blockLengthOf } from '../../src/protocol/block.js';
+import { checksOfBlocks } from '../../src/protocol/block-checks.js';
 import type { Run } from '../../src/protocol/run.js';
 
 const MOST_BYTES = 1200;
@@ -181,4 +182,40 @@ test('buffers that hold one packet each do not make it forget the memory that is
   const before = views;
   for (let i = 0; i < 5; i++) round();
   assert.equal(views, before);
+});
+
+test('blocks in doubt are told apart by their checks, whatever came once more', () => {
+  const content = Buffer.from(Array.from({ length: 1000 }, (_, at) => (at * 31) & 255));
+  const all = () => checksOfBlocks(content, 1000, 100, 0);
+  const damaged = () => {
+    const collector = new Collector(0, Buffer.alloc(MOST_BYTES), new PayloadCopier());
+    collector.begin(1, 0, 1000, 100);
+    for (let block = 0; block < 10; block++) {
+      const packet = Buffer.from(content.subarray(block * 100, block * 100 + 100));
+      if (block === 3 || block === 9) packet[17]! ^= 4;
+      collector.add(block, packet, 0, 100);
+    }
+    assert.equal(collector.isComplete, true);
+    collector.doubt();
+    assert.equal(collector.isComplete, false);
+    return collector;
+  };
+
+  const checked = damaged();
+  checked.check(0, all().slice(0, 5));
+  assert.equal(checked.isDoubted, true);
+  checked.check(5, [...all().slice(5), 77]);
+  assert.equal(checked.isDoubted, false);
+  assert.deepEqual(blocksOf(checked.missingRuns(10)), [3, 9]);
+  checked.add(3, content, 300, 400);
+  checked.add(9, content, 900, 1000);
+  assert.equal(checked.isComplete, true);
+  assert.deepEqual(checked.bytes.subarray(0, 1000), content);
+
+  const renewed = damaged();
+  for (let block = 0; block < 10; block++) {
+    assert.equal(renewed.add(block, content, block * 100, block * 100 + 100), true);
+  }
+  assert.equal(renewed.isComplete, true);
+  assert.deepEqual(renewed.bytes.subarray(0, 1000), content);
 });

@@ -10,6 +10,7 @@ import {
   Space,
   type SpaceId,
 } from '../../src/protocol/block.js';
+import { MOST_BLOCK_CHECKS } from '../../src/protocol/block-checks.js';
 import { ClientState, type HalfChunk } from '../../src/protocol/from-client.js';
 import { MOST_ZERO_RANGES, NoticeCode } from '../../src/protocol/from-server.js';
 import { MAGIC, PacketType, type PacketTypeName, VERSION } from '../../src/protocol/packet.js';
@@ -62,6 +63,10 @@ const IN_WORDS: Partial<Record<PacketTypeName, (value: never) => Values>> = {
     sentinels: value.sentinels.map((client) => ({ client })),
   }),
   notice: ({ text }: { text: string }) => ({ textLength: Buffer.byteLength(text) }),
+  blockChecks: ({ checks }: { checks: number[] }) => ({
+    checkCount: checks.length,
+    checks: checks.map((value) => ({ value })),
+  }),
   zeroRanges: ({ ranges }: { ranges: Run[] }) => ({ rangeCount: ranges.length }),
 };
 
@@ -173,4 +178,5 @@ test('the times and limits that the document names are those of the code', () =>
     assert.equal(Number.parseFloat(value!), constantIn(place!, name!), `${name} in ${place}`);
   }
   assert(DOCUMENT.includes(`at most ${MOST_ZERO_RANGES} |`), 'most zero ranges');
+  assert(DOCUMENT.includes(`at most ${MOST_BLOCK_CHECKS} |`), 'most checks of blocks');
 });

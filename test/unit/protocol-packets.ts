@@ -2,6 +2,12 @@
 import fc from 'fast-check';
 import { SPACE_COUNT, type SpaceId } from '../../src/protocol/block.js';
 import {
+  type BlockChecks,
+  decodeBlockChecks,
+  encodeBlockChecks,
+  MOST_BLOCK_CHECKS,
+} from '../../src/protocol/block-checks.js';
+import {
   type BlockRequest,
   ClientState,
   type ClientStateId,
@@ -199,6 +205,21 @@ export const zeroRanges: Codec<ZeroRanges> = {
   decode: decodeZeroRanges,
 };
 
+export const blockChecks: Codec<BlockChecks> = {
+  name: 'blockChecks',
+  values: record({
+    session: u64,
+    position: u32,
+    chunk: u32,
+    encodedLength: u24,
+    kindByte: u8,
+    first: u16,
+    checks: fc.array(u32, { maxLength: MOST_BLOCK_CHECKS }),
+  }),
+  encode: encodeBlockChecks,
+  decode: decodeBlockChecks,
+};
+
 /** All of them; each is a codec of its own values, whatever those are. */
 export const CODECS = [
   mapRequests,
@@ -209,4 +230,5 @@ export const CODECS = [
   farewells,
   notices,
   zeroRanges,
+  blockChecks,
 ] as readonly Codec<unknown>[] as readonly Codec<object>[];
