@@ -67,6 +67,8 @@ export class Receiver {
   /** A status named another image: the server is to be asked. */
   isImageDoubtful = false;
   #isServerIdle = false;
+  /** The server of this session has named the map that chunks are held against. */
+  #isMapOfSession = false;
 
   constructor(config: ReceiverConfig, now: number) {
     const { description, target } = config;
@@ -109,6 +111,7 @@ export class Receiver {
     this.#sessionHigh = highHalf(description.session);
     this.#sessionLow = lowHalf(description.session);
     this.#isServerIdle = false;
+    this.#isMapOfSession = false;
   }
 
   get isCrowded(): boolean {
@@ -136,7 +139,8 @@ export class Receiver {
 
   /** Why this copy cannot come to its end, or null. */
   get failure(): Failure | null {
-    return this.#lacks.failure ?? this.#survey.verifying.failure;
+    const { misfits } = this.#storing;
+    return this.#lacks.failure ?? this.#survey.verifying.failure ?? misfits.failure;
   }
 
   /** Anything of the session has come. */
@@ -172,6 +176,7 @@ export class Receiver {
   knowMap(mapId: Buffer | null, now: number): boolean {
     const before = this.#copy.map;
     if (!this.#judging.know(mapId, now + this.#jitter())) return false;
+    if (mapId !== null) this.#isMapOfSession = true;
     const { map } = this.#copy;
     if (map !== null && map !== before) {
       this.#events.push({ type: 'map-known', mapId: map.id.toString('hex') });
@@ -239,7 +244,7 @@ export class Receiver {
     if (checks === null || checks.chunk >= this.#geometry.chunkCount) return false;
     this.#counters.seen(checks.position, packet.length);
     this.#streamed(now);
-    this.#lost(this.#storing.handleChecks(checks), now);
+    this.#lost(this.#storing.handleChecks(checks, this.#isMapOfSession), now);
     return true;
   }
 

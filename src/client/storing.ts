@@ -6,6 +6,7 @@ import type { Assembly } from './assembly.js';
 import type { Collector } from './collector.js';
 import type { Copy } from './copy.js';
 import type { StreamCounters } from './counters.js';
+import { Misfits } from './misfits.js';
 
 /** Something to put on the target. */
 export type StoreOrder =
@@ -38,6 +39,7 @@ export class Storing {
   readonly #counters: StreamCounters;
   readonly #isBlank: boolean;
   readonly #orders: StoreOrder[] = [];
+  readonly misfits: Misfits;
 
   /** @param isBlank the target reads as zeros wherever nothing was written */
   constructor(copy: Copy, assembly: Assembly, counters: StreamCounters, isBlank: boolean) {
@@ -46,6 +48,7 @@ export class Storing {
     this.#assembly = assembly;
     this.#counters = counters;
     this.#isBlank = isBlank;
+    this.misfits = new Misfits(copy.geometry);
   }
 
   poll(): StoreOrder | null {
@@ -109,17 +112,21 @@ export class Storing {
 
   /**
    * Takes checks of blocks that make the wrong chunk.
+   * @param isMapOfSession the server of this session has named the map that the chunk does not fit
    * @returns the chunk to ask for again, or -1
    */
-  handleChecks({ chunk, encodedLength, kindByte, first, checks }: BlockChecks): number {
+  handleChecks(packet: BlockChecks, isMapOfSession: boolean): number {
+    const { chunk, encodedLength, kindByte, first, checks } = packet;
     const collector = this.#assembly.find(chunk);
     if (collector === undefined || !collector.isDoubted) return -1;
     if (collector.encodedLength === encodedLength && collector.kindByte === kindByte) {
       collector.check(first, checks);
       if (collector.isDoubted) return -1;
       if (!collector.isComplete) return chunk;
+      // It is just what the server has.
+      if (isMapOfSession) this.misfits.note(chunk);
     }
-    // Of another encoding, or just what the server has: only the whole chunk may help.
+    // Of another encoding, or wrong where it comes from: only the whole chunk may help.
     this.#assembly.abandon(collector);
     return chunk;
   }
@@ -132,6 +139,7 @@ export class Storing {
     }
     if (outcome.kind === 'stored' && this.#copy.stored(order.chunk, outcome.digest)) {
       this.#assembly.release(order.slot);
+      this.misfits.forget(order.chunk);
       return -1;
     }
     this.#counters.chunksRefused++;

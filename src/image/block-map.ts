@@ -159,19 +159,26 @@ export class BlockMapBuilder {
     }
   }
 
-  /** One that has nothing to learn: the map was made before. */
+  /**
+   * One that knows the data chunks of a map that was made before. Each of them is held against its
+   * digest when it is read to be sent. Zeros are not read for that, so they are not believed: they
+   * have to be found again.
+   */
   static of(map: BlockMap, digest: Digest): BlockMapBuilder {
     const builder = new BlockMapBuilder(map.geometry, digest);
-    const { chunkCount, pageCount } = map.geometry;
-    builder.#known.setRange(0, chunkCount);
-    builder.#unknownInPage.fill(0);
-    for (let page = 0; page < pageCount; page += 1)
-      builder.#finished[page] = map.finishedPage(page);
-    for (let chunk = 0; chunk < chunkCount; chunk += 1) {
-      if (!map.isZero(chunk)) builder.#data.set(chunk);
-    }
-    builder.#map = map;
+    for (let page = 0; page < map.geometry.pageCount; page += 1) builder.#recall(page, map);
     return builder;
+  }
+
+  #recall(page: number, map: BlockMap): void {
+    const kept = map.finishedPage(page);
+    if (kept === null) return;
+    const first = this.geometry.firstChunkOf(page);
+    const count = this.geometry.chunksInPage(page);
+    for (let chunk = first; chunk < first + count; chunk += 1) {
+      const digest = map.digestOf(chunk);
+      if (digest !== null) this.setData(chunk, digest);
+    }
   }
 
   /** How many chunks are known. */

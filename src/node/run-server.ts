@@ -85,7 +85,8 @@ class Server {
   readonly #socket: dgram.Socket;
   readonly #preparation: Preparation;
   readonly #cache: MapCache | null;
-  readonly #isFromCache: boolean;
+  /** The map that was kept, to be confirmed; null when there is none. */
+  readonly #kept: BlockMap | null;
   readonly #watch: SourceWatch;
   readonly #unreadable: UnreadablePlaces;
   readonly #freeTrains: Buffer[] = [];
@@ -121,7 +122,7 @@ class Server {
     const geometry = new Geometry(source.sizeBytes, chunkSizeFor(source.sizeBytes));
     this.#cache = options.cache ? MapCache.of(source.path, source.fd, geometry) : null;
     const kept = this.#cache?.load(geometry, digestOf) ?? null;
-    this.#isFromCache = kept !== null;
+    this.#kept = kept;
     this.#map =
       kept === null ? new BlockMapBuilder(geometry, digestOf) : BlockMapBuilder.of(kept, digestOf);
     this.#watch = new SourceWatch(source.path, source.fd, (failure) =>
@@ -289,8 +290,10 @@ class Server {
     }
     this.#reader.read(order, (result) => {
       if (result.kind !== 'failed') this.#unreadable.recovered(order.chunk);
-      this.#preparation.learn(order.chunk, result);
-      if (result.kind === 'data' || result.kind === 'zero' || result.kind === 'failed') {
+      const agrees = this.#preparation.learn(order.chunk, result);
+      if (!agrees) {
+        this.#session.handleRead(order.slot, { kind: 'failed', reason: 'changed' });
+      } else if (result.kind === 'data' || result.kind === 'zero' || result.kind === 'failed') {
         this.#session.handleRead(order.slot, result);
       }
       this.#queuePump();
@@ -310,15 +313,16 @@ class Server {
     // A map of what was partly this and partly that image would be nobody's.
     if (!this.#watch.isUnchanged()) return;
     const map = this.#map.finish();
+    const isConfirmed = this.#kept?.id.equals(map.id) ?? false;
     this.#session.setMap(map, now());
     this.#count.begin(map.id.toString('hex'));
     this.#observe({
       type: 'prepared',
       mapId: map.id.toString('hex'),
       elapsedMs: now() - this.#startedMs,
-      fromCache: this.#isFromCache,
+      fromCache: isConfirmed,
     });
-    if (!this.#isFromCache) this.#keepMap(map);
+    if (!isConfirmed) this.#keepMap(map);
     this.#queuePump();
   }
 
@@ -333,6 +337,8 @@ class Server {
   /** What was sent may be part of this image or of that: nobody may go on. */
   #sourceChanged(failure: Failure): void {
     this.#preparation.stop();
+    // A kept map that is not this image's must not end the next run as well.
+    if (this.#kept !== null) this.#cache?.remove();
     let notices = 0;
     const tell = (): void => {
       if (notices++ === LAST_NOTICES) {

@@ -12,6 +12,8 @@ const testPackages: Record<string, string> = {
   gzip: 'gzip',
   ip: 'iproute2',
   losetup: 'mount',
+  'mkfs.exfat': 'exfatprogs',
+  'mount.exfat-fuse': 'exfat-fuse',
   mke2fs: 'e2fsprogs',
   nft: 'nftables',
   tc: 'iproute2',

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Encoding, Space } from '../../src/protocol/block.js';
+import { checksOfBlocks, encodeBlockChecks } from '../../src/protocol/block-checks.js';
 import { encodeZeroRanges } from '../../src/protocol/from-server.js';
 import { PacketType, writeHeader } from '../../src/protocol/packet.js';
 import { ClientDriver, chunksAsked, SERVER } from './client-driver.js';
 import { CODECS } from './protocol-packets.js';
-import { CHUNK_SIZE, CLIENT, contentOf, mapOf, SESSION } from './server-driver.js';
+import { BLOCK_SIZE, CHUNK_SIZE, CLIENT, contentOf, mapOf, SESSION } from './server-driver.js';
 
 const numbers = (count: number) => [...Array(count).keys()];
 
@@ -29,6 +30,52 @@ test('forged chunks are found out by the block map, and asked for again', () => 
   driver.run(5);
   assert.equal(driver.session.isProven, true);
   assert.deepEqual(driver.disk, Buffer.concat(numbers(3).map(contentOf)));
+});
+
+/** The server's checks of a chunk that travels raw. */
+function sendChecks(driver: ClientDriver, chunk: number, bytes: Buffer): void {
+  const checks = checksOfBlocks(bytes, bytes.length, BLOCK_SIZE, 0);
+  const numbers = { session: SESSION, position: driver.position++, chunk, first: 0, kindByte: 0 };
+  driver.group(encodeBlockChecks({ ...numbers, encodedLength: bytes.length, checks }));
+}
+
+test('of a chunk that came damaged, only the damaged blocks are asked for again', () => {
+  const map = mapOf(1);
+  const driver = new ClientDriver({ chunks: 1 });
+  driver.join({ mapId: map.id });
+  driver.sendMap(map);
+  const damaged = Buffer.from(contentOf(0));
+  damaged[BLOCK_SIZE]! ^= 1;
+  driver.send(0, damaged);
+  driver.store();
+  const [request] = driver.run(50).blockRequests;
+  assert.deepEqual(request!.halves, [{ chunk: 0, runs: [] }]);
+  sendChecks(driver, 0, contentOf(0));
+  driver.status({ mapId: map.id });
+  const { blockRequests } = driver.run(100);
+  assert.deepEqual(blockRequests.at(-1)!.halves, [{ chunk: 0, runs: [{ first: 1, count: 1 }] }]);
+  driver.group(driver.block(contentOf(0), 1, { chunk: 0 }));
+  driver.store();
+  driver.run(5);
+  assert.equal(driver.session.isProven, true);
+});
+
+test('a server that sends what its own map refutes ends the copy, naming the bytes', () => {
+  const map = mapOf(2);
+  const driver = new ClientDriver({ chunks: 2 });
+  driver.join({ mapId: map.id });
+  driver.sendMap(map);
+  const wrong = Buffer.alloc(CHUNK_SIZE, 0xee);
+  for (let time = 1; time <= 3; time++) {
+    assert.equal(driver.session.failure, null, `before time ${time}`);
+    driver.send(1, wrong);
+    driver.store();
+    sendChecks(driver, 1, wrong);
+    driver.run(100);
+  }
+  const { failure } = driver.session;
+  assert.equal(failure?.code, 'DOES_NOT_FIT');
+  assert.match(failure.message, new RegExp(`bytes ${CHUNK_SIZE} to ${2 * CHUNK_SIZE - 1} `));
 });
 
 test('zeros and data for one chunk are never under way to the disk at once', () => {

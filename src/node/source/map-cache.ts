@@ -2,17 +2,30 @@
  * The block map of an image file, kept beside it as `FILE.blockmap`. It is bound to the file's
  * size, times and inode, so that a changed image never meets an old map:
  *
- *     "MCBMKEP1" | size u64 | modified ns i64 | changed ns i64 | inode u64 | chunk size u32 | map
+ *     "MCBMKEP2" | size u64 | modified ns i64 | changed ns i64 | inode u64 | chunk size u32
+ *                | file system u32 | map
  *
- * Devices have no such times, and no map is kept of them.
+ * That is evidence only where the system dates each change by its own clock. Devices have no such
+ * times, and other systems' file systems none that `touch` could not set: no map is kept there.
  */
-import { type BigIntStats, fstatSync, readFileSync, statSync } from 'node:fs';
+import { type BigIntStats, fstatSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { BlockMap, type Digest } from '../../image/block-map.js';
 import type { Geometry } from '../../image/geometry.js';
 
-const MAGIC = Buffer.from('MCBMKEP1', 'latin1');
-const KEY_BYTES = MAGIC.length + 36;
+const MAGIC = Buffer.from('MCBMKEP2', 'latin1');
+const KEY_BYTES = MAGIC.length + 40;
+/** File systems whose time of change moves with each write, and cannot be set (linux/magic.h). */
+const DATING_FILE_SYSTEMS = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // XFS
+  0x9123683e, // btrfs
+  0xf2f52010, // F2FS
+  0x2fc12fc1, // ZFS
+  0xca451a4e, // bcachefs
+  0x01021994, // tmpfs
+  0x794c7630, // overlayfs
+]);
 /** Two writes within this time may leave a file with the same times, where those are precise. */
 const TICK_MS = 20;
 /** The coarsest times that a file system keeps. */
@@ -25,24 +38,33 @@ export class MapCache {
   readonly #key: Buffer;
   readonly #isSettled: boolean;
 
-  private constructor(path: string, fd: number, stats: BigIntStats, chunkSizeBytes: number) {
+  private constructor(
+    path: string,
+    fd: number,
+    stats: BigIntStats,
+    private readonly fileSystem: number,
+    chunkSizeBytes: number,
+  ) {
     this.path = `${path}.blockmap`;
     this.#fd = fd;
     this.#chunkSizeBytes = chunkSizeBytes;
-    this.#key = keyOf(stats, chunkSizeBytes);
+    this.#key = keyOf(stats, fileSystem, chunkSizeBytes);
     this.#isSettled = isSettled(stats, Date.now());
   }
 
   /**
    * @param fd the image, opened before anything of it was read
-   * @returns null where no map can be kept: devices, and files that were unpacked elsewhere
+   * @returns null where no map can be kept: devices, files that were unpacked elsewhere, and file
+   *   systems that do not date each change
    */
   static of(path: string, fd: number, geometry: Geometry): MapCache | null {
     try {
       const stats = fstatSync(fd, { bigint: true });
       const named = statSync(path, { bigint: true });
       if (!stats.isFile() || named.ino !== stats.ino || named.dev !== stats.dev) return null;
-      return new MapCache(path, fd, stats, geometry.chunkSizeBytes);
+      const fileSystem = statfsSync(path).type >>> 0;
+      if (!DATING_FILE_SYSTEMS.has(fileSystem)) return null;
+      return new MapCache(path, fd, stats, fileSystem, geometry.chunkSizeBytes);
     } catch {
       return null;
     }
@@ -64,6 +86,11 @@ export class MapCache {
     return isOurs ? map : null;
   }
 
+  /** Forgets a map that turned out not to be this image's. */
+  remove(): void {
+    rmSync(this.path, { force: true });
+  }
+
   /**
    * Keeps the map: whole, or not at all.
    * @returns why it was not kept, as a clause, or null
@@ -73,7 +100,8 @@ export class MapCache {
     const temporary = `${this.path}.${process.pid}.tmp`;
     try {
       const stats = fstatSync(this.#fd, { bigint: true });
-      if (!keyOf(stats, this.#chunkSizeBytes).equals(this.#key)) return 'the image has changed';
+      const key = keyOf(stats, this.fileSystem, this.#chunkSizeBytes);
+      if (!key.equals(this.#key)) return 'the image has changed';
       const file = await open(temporary, 'w');
       try {
         await file.writev([this.#key, ...map.encode()]);
@@ -90,14 +118,15 @@ export class MapCache {
   }
 }
 
-function keyOf(stats: BigIntStats, chunkSizeBytes: number): Buffer {
+function keyOf(stats: BigIntStats, fileSystem: number, chunkSizeBytes: number): Buffer {
   const key = Buffer.alloc(KEY_BYTES);
   let at = MAGIC.copy(key);
   at = key.writeBigUInt64BE(stats.size, at);
   at = key.writeBigInt64BE(stats.mtimeNs, at);
   at = key.writeBigInt64BE(stats.ctimeNs, at);
   at = key.writeBigUInt64BE(BigInt.asUintN(64, stats.ino), at);
-  key.writeUInt32BE(chunkSizeBytes, at);
+  at = key.writeUInt32BE(chunkSizeBytes, at);
+  key.writeUInt32BE(fileSystem, at);
   return key;
 }
 

@@ -27,7 +27,7 @@ export async function prepareImage(
   const geometry = new Geometry(source.sizeBytes, chunkSizeFor(source.sizeBytes));
   const cache = MapCache.of(source.path, source.fd, geometry);
   if (cache === null) {
-    const text = `no block map can be kept of ${source.path}: it is not a plain file; serve it as it is`;
+    const text = `no block map can be kept of ${source.path}: it is not a plain file, or lies on a file system that does not date each change (FAT, exFAT, network shares); serve it as it is`;
     throw new Failure('source', 'NOT_CACHED', text);
   }
   const known = cache.load(geometry, digestOf);

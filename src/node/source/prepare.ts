@@ -112,15 +112,22 @@ export class Preparation {
     }
   }
 
-  /** Takes what was found out about a chunk, here or by reading it for the network. */
-  learn(chunk: number, result: ChunkResult): void {
+  /**
+   * Takes what was found out about a chunk, here or by reading it for the network.
+   * @returns whether it is what the map has: nothing else may be sent
+   */
+  learn(chunk: number, result: ChunkResult): boolean {
+    const agrees = result.kind === 'failed' || this.#agrees(chunk, result);
     if (result.kind === 'failed') {
       this.#events.onUnreadable(chunk, result.reason);
-    } else if (!this.#agrees(chunk, result)) {
-      const offsetBytes = this.#map.geometry.chunkOffset(chunk);
-      this.#events.onChanged(`has changed, at byte ${offsetBytes} or after it,`);
+    } else if (!agrees) {
+      const { geometry } = this.#map;
+      const firstByte = geometry.chunkOffset(chunk);
+      const lastByte = firstByte + geometry.chunkLength(chunk) - 1;
+      this.#events.onChanged(`has changed, somewhere in bytes ${firstByte} to ${lastByte},`);
     }
     this.#checkComplete();
+    return agrees;
   }
 
   /** Whether what was read is what the map has, or is new to it. */

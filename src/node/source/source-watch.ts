@@ -2,7 +2,7 @@
  * Notices that the image is not what it was when it was opened. A file's size and time of
  * modification tell; of a device only its chunks can, when they read differently.
  */
-import { type BigIntStats, fstatSync } from 'node:fs';
+import { type BigIntStats, fstatSync, statSync } from 'node:fs';
 import { Failure } from '../../failure.js';
 
 const INTERVAL_MS = 1_000;
@@ -43,7 +43,19 @@ export class SourceWatch {
     if (stats.size !== this.#first.size) {
       return `was ${this.#first.size} bytes long and is now ${stats.size}`;
     }
-    return stats.mtimeNs === this.#first.mtimeNs ? null : 'was written to';
+    if (stats.mtimeNs !== this.#first.mtimeNs) return 'was written to';
+    const isTouched = stats.ctimeNs !== this.#first.ctimeNs && !this.#isOtherwiseChanged(stats);
+    return isTouched ? 'was written to, and its time of modification set back,' : null;
+  }
+
+  /** Whether its time of change moved for another reason than a write: new rights, owners, names. */
+  #isOtherwiseChanged(stats: BigIntStats): boolean {
+    const first = this.#first;
+    if (stats.mode !== first.mode || stats.uid !== first.uid || stats.gid !== first.gid)
+      return true;
+    if (stats.nlink !== first.nlink) return true;
+    const named = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
+    return named === undefined || named.ino !== stats.ino || named.dev !== stats.dev;
   }
 
   /** Something else found out. @param what a clause */

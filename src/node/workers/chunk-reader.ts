@@ -1,5 +1,4 @@
 /** Reads chunks for the network: submits the jobs, and lets each outcome teach the compression. */
-import { Bitmap } from '../../image/bitmap.js';
 import type { BlockMapBuilder } from '../../image/block-map.js';
 import type { ReadOrder } from '../../server/orders.js';
 import { now } from '../clock.js';
@@ -19,8 +18,6 @@ export class ChunkReader {
   readonly #memory: ChunkMemory;
   readonly #fd: number;
   readonly #compression: Compression;
-  /** What is read again is held against the map: somebody may have refused it. */
-  readonly #readBefore: Bitmap;
   #underway = 0;
   #lastMs = Number.NEGATIVE_INFINITY;
 
@@ -36,7 +33,6 @@ export class ChunkReader {
     this.#memory = memory;
     this.#fd = fd;
     this.#compression = compression;
-    this.#readBefore = new Bitmap(map.geometry.chunkCount);
   }
 
   /** Whether chunks are wanted one after the other. */
@@ -48,7 +44,6 @@ export class ChunkReader {
     const { geometry } = this.#map;
     const lengthBytes = geometry.chunkLength(chunk);
     const choice = this.#compression.choose(chunk, mends);
-    const isFirst = this.#readBefore.set(chunk);
     this.#underway++;
     this.#jobs.submit(
       {
@@ -57,7 +52,8 @@ export class ChunkReader {
         offsetBytes: geometry.chunkOffset(chunk),
         lengthBytes,
         memoryOffset: this.#memory.offsetOf(slot),
-        wantsDigest: !isFirst || !this.#map.isKnown(chunk),
+        // What is known is held against the map: the source may not be what it was.
+        wantsDigest: true,
         ...choice,
       },
       (result) => {
