@@ -42,6 +42,8 @@ export interface Native {
   lock(fd: number, isExclusive: boolean): boolean;
   /** Lets go of what the system keeps in memory of a synced file. */
   dropCache(fd: number): void;
+  /** Has the system read a disk's partition table again (BLKRRPART). @returns 0, or the error number */
+  readPartitions(fd: number): number;
 }
 
 const SEEK_DATA = 3;
@@ -78,6 +80,7 @@ function load(): Native | null {
       'int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)',
     );
     const sendmsg = libc.func('int64_t sendmsg(int fd, void *message, int flags)');
+    const ioctl = libc.func('int ioctl(int fd, uint64_t request, uint64_t argument)');
     const flock = libc.func('int flock(int fd, int operation)');
     const posixFadvise = libc.func(
       'int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)',
@@ -97,6 +100,10 @@ function load(): Native | null {
         const LOCK_NB = 4;
         // Where the file system knows no locks, there is nothing to be told.
         return flock(fd, (isExclusive ? 2 : 1) | LOCK_NB) === 0 || koffi.errno() !== EWOULDBLOCK;
+      },
+      readPartitions(fd) {
+        const BLKRRPART = 0x125f;
+        return ioctl(fd, BLKRRPART, 0n) === 0 ? 0 : koffi.errno();
       },
       dropCache(fd) {
         const POSIX_FADV_DONTNEED = 4;

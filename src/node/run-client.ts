@@ -330,7 +330,7 @@ class Client {
     const disk = this.#disk!;
     const session = this.#session;
     if (this.#options.verify) {
-      await disk.target.sync();
+      await disk.sync();
       const description = await disk.readBack(session.description!.chunkSize);
       if (session.verify(now())) {
         this.#observe({ type: 'notice', text: description });
@@ -339,7 +339,7 @@ class Client {
         return;
       }
     }
-    await disk.target.finish();
+    await disk.finish();
     session.part(now());
     this.#tend();
   }

@@ -6,7 +6,9 @@ import { delimiter, join } from 'node:path';
 
 /** What the tests start, and the Debian packages that have it. */
 const testPackages: Record<string, string> = {
+  blkid: 'util-linux',
   cmp: 'diffutils',
+  dd: 'coreutils',
   e2fsck: 'e2fsprogs',
   ethtool: 'ethtool',
   gzip: 'gzip',
@@ -16,6 +18,7 @@ const testPackages: Record<string, string> = {
   'mount.exfat-fuse': 'exfat-fuse',
   mke2fs: 'e2fsprogs',
   nft: 'nftables',
+  sfdisk: 'fdisk',
   tc: 'iproute2',
   xz: 'xz-utils',
   zstd: 'zstd',

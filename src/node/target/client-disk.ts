@@ -3,9 +3,10 @@ import type { CheckOrder, CheckOutcome, StoreOrder, StoreOutcome } from '../../c
 import type { Failure } from '../../failure.js';
 import type { Digest } from '../../image/block-map.js';
 import { ChunkExecutor } from '../workers/chunk-executor.js';
-import type { ChunkResult } from '../workers/chunk-jobs.js';
+import type { ChunkJob, ChunkResult } from '../workers/chunk-jobs.js';
 import { ChunkMemory } from '../workers/chunk-memory.js';
 import { TargetFile, type TargetOptions, targetFailure } from './target.js';
+import { Veil } from './veil.js';
 
 const CHUNK_MEMORY_BYTES = 32 * 1024 * 1024;
 const LEAST_SLOTS = 16;
@@ -23,6 +24,7 @@ export class ClientDisk {
     private readonly executor: ChunkExecutor,
     private readonly mayDiscard: boolean,
     private readonly onFailure: (failure: Failure) => void,
+    private readonly veil: Veil | null,
   ) {
     this.#readFd = target.fd;
   }
@@ -37,11 +39,20 @@ export class ClientDisk {
   ): Promise<ClientDisk> {
     const slotCount = Math.max(LEAST_SLOTS, Math.ceil(CHUNK_MEMORY_BYTES / chunkSizeBytes));
     const target = await TargetFile.open(options);
+    let veil: Veil | null = null;
+    if (target.plan.kind === 'device' && !options.check) {
+      try {
+        veil = new Veil(target.fd, Math.min(chunkSizeBytes, options.sizeBytes));
+      } catch (error) {
+        await target.close();
+        throw targetFailure(target.path, error as NodeJS.ErrnoException, 'write');
+      }
+    }
     const memory = new ChunkMemory(slotCount, chunkSizeBytes);
     const executor = new ChunkExecutor(memory, digestOf);
     // A file keeps its holes unless it is to be allocated; a device has to be asked for.
     const mayDiscard = target.plan.kind === 'file' ? options.sparse : discard;
-    return new ClientDisk(target, memory, executor, mayDiscard, onFailure);
+    return new ClientDisk(target, memory, executor, mayDiscard, onFailure, veil);
   }
 
   get slots(): readonly Buffer[] {
@@ -54,21 +65,56 @@ export class ClientDisk {
   }
 
   store(order: StoreOrder, done: (outcome: StoreOutcome) => void): void {
-    const { offsetBytes, lengthBytes } = order;
-    const { fd } = this.target;
-    const job =
-      order.kind === 'zeros'
-        ? ({ op: 'zeros', fd, offsetBytes, lengthBytes, mayDiscard: this.mayDiscard } as const)
-        : ({
-            op: 'store',
-            fd,
-            offsetBytes,
-            lengthBytes,
-            memoryOffset: this.memory.offsetOf(order.slot),
-            encodedLength: order.encodedLength,
-            encoding: order.encoding,
-            expected: order.expected,
-          } as const);
+    if (order.kind === 'zeros') {
+      this.#storeZeros(order.offsetBytes, order.lengthBytes, done);
+      return;
+    }
+    const { offsetBytes, lengthBytes, encodedLength, encoding, expected } = order;
+    const memoryOffset = this.memory.offsetOf(order.slot);
+    const fd = this.#placeFor(offsetBytes);
+    if (fd === null) return;
+    const what = { memoryOffset, encodedLength, encoding, expected };
+    this.#submit({ op: 'store', fd, offsetBytes, lengthBytes, ...what }, done);
+  }
+
+  /** A run that begins in the first chunk and ends behind it goes to two places. */
+  #storeZeros(
+    offsetBytes: number,
+    lengthBytes: number,
+    done: (outcome: StoreOutcome) => void,
+  ): void {
+    const veiledBytes = this.veil?.shareOf(offsetBytes, lengthBytes) ?? 0;
+    const fd = this.#placeFor(offsetBytes);
+    if (fd === null) return;
+    const { mayDiscard } = this;
+    if (veiledBytes === 0 || veiledBytes === lengthBytes) {
+      this.#submit({ op: 'zeros', fd, offsetBytes, lengthBytes, mayDiscard }, done);
+      return;
+    }
+    const first = { op: 'zeros', fd, offsetBytes, lengthBytes: veiledBytes, mayDiscard } as const;
+    this.#submit(first, () =>
+      this.#storeZeros(offsetBytes + veiledBytes, lengthBytes - veiledBytes, done),
+    );
+  }
+
+  /** Where a place is written: the first chunk of a device has to wait. Null when that fails. */
+  #placeFor(offsetBytes: number): number | null {
+    const { veil } = this;
+    if (veil === null) return this.target.fd;
+    if (veil.covers(offsetBytes)) {
+      veil.change();
+      return veil.fd;
+    }
+    try {
+      veil.draw();
+      return this.target.fd;
+    } catch (error) {
+      this.onFailure(targetFailure(this.target.path, error as NodeJS.ErrnoException, 'write'));
+      return null;
+    }
+  }
+
+  #submit(job: ChunkJob, done: (outcome: StoreOutcome) => void): void {
     this.executor.submit(job, (result) => {
       if (result.kind === 'failed') this.#fail(result, 'write');
       else if (result.kind === 'stored' || result.kind === 'refused') done(result);
@@ -77,10 +123,45 @@ export class ClientDisk {
   }
 
   check(order: CheckOrder, done: (outcome: CheckOutcome) => void): void {
-    const { offsetBytes, lengthBytes, count } = order;
-    const fd = order.isDirect ? this.#readFd : this.target.fd;
+    const wantsDigest = order.count === 1;
     const isDirect = order.isDirect && this.#isReadDirect;
-    const wantsDigest = count === 1;
+    const { offsetBytes, lengthBytes } = order;
+    if (order.isDirect)
+      this.#look(this.#readFd, offsetBytes, lengthBytes, wantsDigest, isDirect, done);
+    else this.#lookAtTarget(offsetBytes, lengthBytes, wantsDigest, done);
+  }
+
+  /** A run that begins in the first chunk and ends behind it is at two places. */
+  #lookAtTarget(
+    offsetBytes: number,
+    lengthBytes: number,
+    wantsDigest: boolean,
+    done: (outcome: CheckOutcome) => void,
+  ): void {
+    const { veil } = this;
+    const { fd } = this.target;
+    const veiledBytes = veil?.shareOf(offsetBytes, lengthBytes) ?? 0;
+    if (veil === null || veiledBytes === 0) {
+      this.#look(fd, offsetBytes, lengthBytes, wantsDigest, false, done);
+    } else if (veiledBytes === lengthBytes) {
+      this.#look(veil.fd, offsetBytes, lengthBytes, wantsDigest, false, done);
+    } else {
+      this.#look(veil.fd, offsetBytes, veiledBytes, false, false, (outcome) => {
+        const isZero = outcome.kind === 'found' && outcome.digest === null;
+        if (!isZero) done(outcome);
+        else this.#lookAtTarget(offsetBytes + veiledBytes, lengthBytes - veiledBytes, false, done);
+      });
+    }
+  }
+
+  #look(
+    fd: number,
+    offsetBytes: number,
+    lengthBytes: number,
+    wantsDigest: boolean,
+    isDirect: boolean,
+    done: (outcome: CheckOutcome) => void,
+  ): void {
     const job = { op: 'check', fd, offsetBytes, lengthBytes, isDirect, wantsDigest } as const;
     this.executor.submitPatient(job, (result) => {
       if (result.kind === 'found') done(result);
@@ -95,6 +176,17 @@ export class ClientDisk {
     this.onFailure(targetFailure(this.target.path, { code, message: reason }, verb));
   }
 
+  /** Brings all to the disk, the first chunk of a device last. */
+  async sync(): Promise<void> {
+    await this.target.sync(this.veil);
+  }
+
+  /** Brings all to the disk, and gives the copy its name. */
+  async finish(): Promise<void> {
+    await this.sync();
+    await this.target.finish();
+  }
+
   /** From now on, what is read back is the disk's. @returns how, for people */
   async readBack(chunkSizeBytes: number): Promise<string> {
     const { fd, isDirect, description } = await this.target.readBack(chunkSizeBytes);
@@ -105,6 +197,7 @@ export class ClientDisk {
 
   async close(): Promise<void> {
     await this.executor.close();
+    this.veil?.close();
     await this.target.close();
   }
 }

@@ -13,6 +13,7 @@ import { assertStillThere } from './still-there.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
 import { planTarget, type TargetPlan } from './target-plan.js';
+import type { Veil } from './veil.js';
 
 export { targetFailure } from './target-failure.js';
 export type { TargetOptions } from './target-options.js';
@@ -67,10 +68,11 @@ export class TargetFile {
     }
   }
 
-  /** Brings everything to the disk. */
-  async sync(): Promise<void> {
+  /** Brings everything to the disk. @param veil has what has to be written last */
+  async sync(veil: Veil | null = null): Promise<void> {
     try {
       await this.handle.sync();
+      await veil?.lift(this.handle);
     } catch (error) {
       throw asFailure(this.path, error, 'write');
     }

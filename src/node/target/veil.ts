@@ -1,0 +1,112 @@
+/**
+ * Keeps a device from looking whole before it is. Firmware, boot loaders and the system know a disk by
+ * its first sectors; so these are cleared before anything else is written, and written last,
+ * when all else is on the disk. Until then the first chunk lives in a file without a name.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** What is written last of all: the sector that says that there is something. */
+const LAST_BYTES = 4096;
+
+export class Veil {
+  readonly #deviceFd: number;
+  readonly #lengthBytes: number;
+  /** Holds what the first chunk is to be. */
+  readonly fd: number;
+  #isDrawn = false;
+  #isChanged = false;
+
+  /**
+   * @param deviceFd open for reading and writing
+   * @param lengthBytes of the image's first chunk
+   */
+  constructor(deviceFd: number, lengthBytes: number) {
+    this.#deviceFd = deviceFd;
+    this.#lengthBytes = lengthBytes;
+    this.fd = openUnnamed();
+    try {
+      copy(deviceFd, this.fd, 0, lengthBytes);
+    } catch {
+      // What cannot be read there is written anew.
+      writeFully(this.fd, Buffer.alloc(lengthBytes), 0);
+    }
+  }
+
+  /** Whether a place begins within the first chunk. */
+  covers(offsetBytes: number): boolean {
+    return offsetBytes < this.#lengthBytes;
+  }
+
+  /** The bytes of a place that lie in the first chunk. */
+  shareOf(offsetBytes: number, lengthBytes: number): number {
+    return Math.max(0, Math.min(lengthBytes, this.#lengthBytes - offsetBytes));
+  }
+
+  /** The first chunk is about to be written here. */
+  change(): void {
+    this.#isChanged = true;
+  }
+
+  /** Something else is about to be written to the device: from now on it looks like nothing. */
+  draw(): void {
+    if (this.#isDrawn) return;
+    this.#isDrawn = true;
+    const zeros = Buffer.alloc(this.#lengthBytes);
+    writeFully(this.#deviceFd, zeros, 0);
+    fsyncSync(this.#deviceFd);
+  }
+
+  /** All else is on the disk: writes the first chunk, and its first sectors behind the rest of it. */
+  async lift(device: FileHandle): Promise<void> {
+    if (!this.#isDrawn && !this.#isChanged) return;
+    const lastBytes = Math.min(LAST_BYTES, this.#lengthBytes);
+    copy(this.fd, this.#deviceFd, lastBytes, this.#lengthBytes);
+    await device.sync();
+    copy(this.fd, this.#deviceFd, 0, lastBytes);
+    await device.sync();
+    this.#isDrawn = false;
+    this.#isChanged = false;
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+/** A file that nobody else sees, and that ends with its descriptor; in memory where that can be had. */
+function openUnnamed(): number {
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'multiclient-'));
+  try {
+    return openSync(join(folder, 'first-chunk'), 'wx+', 0o600);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function copy(from: number, to: number, startBytes: number, endBytes: number): void {
+  const bytes = Buffer.alloc(endBytes - startBytes);
+  for (let done = 0; done < bytes.length; ) {
+    const count = readSync(from, bytes, done, bytes.length - done, startBytes + done);
+    if (count === 0) throw Object.assign(new Error('unexpected end'), { code: 'EIO' });
+    done += count;
+  }
+  writeFully(to, bytes, startBytes);
+}
+
+function writeFully(fd: number, bytes: Buffer, offsetBytes: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, bytes.length - done, offsetBytes + done);
+  }
+}
