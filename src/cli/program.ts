@@ -62,7 +62,8 @@ function asFailure(error: unknown): Failure {
 /** Says why a run failed, to the operator and to the reader of events. */
 function report(name: string, error: unknown, json: boolean, world: World): number {
   const failure = asFailure(error);
-  world.stderr.write(`${name}: ${safeText(failure.message, 2000)}\n`);
+  const lines = failure.message.split('\n').map((line) => safeText(line, 2000));
+  world.stderr.write(`${name}: ${lines.join('\n')}\n`);
   if (failure.kind === 'usage') world.stderr.write(`Try '${name} --help'.\n`);
   if (failure.kind === 'internal' && world.env.DEBUG && error instanceof Error) {
     world.stderr.write(`${error.stack}\n`);

@@ -22,7 +22,7 @@ import { sendByAgain, startRenewing } from './net/renewal.js';
 import { openRequestSocket } from './net/request-socket.js';
 import { type ClientOptions, DEFAULT_GROUP, DEFAULT_SERVER_PORT } from './options.js';
 import { ClientDisk } from './target/client-disk.js';
-import { planUnlocked, type TargetOptions } from './target/target.js';
+import { planUnlocked, refuseEarly, type TargetOptions } from './target/target.js';
 import type { TargetPlan } from './target/target-plan.js';
 
 const debug = debugLog('multiclient:run');
@@ -34,6 +34,7 @@ export async function runClient(
   observe: (event: ClientEvent) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  await refuseEarly(options);
   const digestOf = await loadBlake3();
   for (;;) {
     signal.throwIfAborted();
@@ -252,9 +253,9 @@ class Client {
   /** A server is chosen: open the target, or say what would be done with it. */
   #begin(): void {
     this.#isOpening = true;
-    const { imageSize, chunkSize, name } = this.#session.description!;
+    const { imageSize, chunkSize, name, sectorSizeBytes } = this.#session.description!;
     const { output, sparse, force, resume, check, verify, discard } = this.#options;
-    const wanted = { output, imageName: name, sizeBytes: imageSize };
+    const wanted = { output, imageName: name, sizeBytes: imageSize, sectorSizeBytes };
     const options = { ...wanted, sparse, force, resume, check };
     if (this.#options.dryRun) {
       this.#endDryRun(options).catch((error) => this.#fail(error));
@@ -340,6 +341,7 @@ class Client {
       }
     }
     await disk.finish();
+    for (const text of await disk.tellAfterCopy()) this.#observe({ type: 'notice', text });
     session.part(now());
     this.#tend();
   }

@@ -29,7 +29,7 @@ import { MapCache } from './source/map-cache.js';
 import { openImage } from './source/open-image.js';
 import { Preparation } from './source/prepare.js';
 import { prepareImage } from './source/prepare-image.js';
-import type { Source } from './source/source.js';
+import { type Source, sectorSizeOfSource } from './source/source.js';
 import { SourceWatch } from './source/source-watch.js';
 import { UnreadablePlaces } from './source/unreadable-places.js';
 import { ChunkMemory } from './workers/chunk-memory.js';
@@ -175,6 +175,7 @@ class Server {
     this.#session = new ServerSession({
       session: randomBytes(8).readBigUInt64BE(),
       name: this.#source.name,
+      sectorSizeBytes: sectorSizeOfSource(this.#source),
       group,
       port,
       serverPort,

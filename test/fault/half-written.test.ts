@@ -42,7 +42,7 @@ for (const label of ['gpt', 'dos'] as const) {
       for (let moment = 0; moment < moments; moment++) {
         const client = lab.startClient(2, ['-o', device, '--resume']);
         // With the first chunk alone, nothing of the disk is changed yet.
-      const wanted = 2 + moment * 3;
+        const wanted = 2 + moment * 3;
         await client.waitFor('progress', ({ progress }) => {
           return progress.chunkCount > 0 && progress.chunkCount - progress.missingChunks >= wanted;
         });

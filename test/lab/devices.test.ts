@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { labTest } from './lab.js';
+import { type Lab, labTest } from './lab.js';
 import { startClient } from './programs.js';
 import { checkFilesystem, sha256OfFile } from './scratch.js';
+import { runTool } from './tools.js';
 
 const mebibyte = 1 << 20;
 
@@ -41,4 +42,85 @@ labTest('a device that is too small is refused and left alone', 2, async (lab) =
   const client = startClient(world.host(2), ['-o', scratch.loopDevice(smallFile)]);
   await client.waitStatus(3);
   assert.equal(await sha256OfFile(smallFile), before);
+});
+
+/** A disk of 512-byte sectors with a GPT. */
+function gptImage(lab: Lab, name: string, sizeBytes: number): string {
+  const path = lab.scratch.randomFile(name, sizeBytes);
+  const script = 'label: gpt\nstart=2048, size=4096\nstart=8192\n';
+  runTool('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', path], script);
+  return path;
+}
+
+labTest(
+  'the system learns the new partitions, and what an earlier one left is named',
+  2,
+  async (lab) => {
+    const image = gptImage(lab, 'disk.img', 16 * mebibyte);
+    const device = lab.scratch.loopDevice(gptImage(lab, 'old.img', 24 * mebibyte));
+    lab.startServer(['-f', image]);
+    const client = lab.startClient(2, ['-o', device]);
+    await client.waitStatus(0);
+    const texts = client.all('notice').map(({ text }) => text);
+    const name = device.replace('/dev/', '');
+    assert.ok(
+      texts.some((text) => text.includes(`partitions ${name}p1, ${name}p2`)),
+      texts.join('\n'),
+    );
+    const leftover = texts.find((text) => /second header of an earlier GPT/.test(text));
+    const [, command] = /remove it: (dd .*)$/.exec(leftover ?? '') ?? [];
+    const [, tool, rest] = /^(\w+) (.*)$/.exec(command ?? '') ?? [];
+    runTool(tool!, rest!.split(' '));
+    runTool('partx', ['--delete', device]);
+    lab.scratch.assertCopy(device, image, 16 * mebibyte);
+    const again = lab.startClient(2, ['-o', device, '--resume']);
+    await again.waitStatus(0);
+    runTool('partx', ['--delete', device]);
+    assert.ok(!again.all('notice').some(({ text }) => /earlier GPT/.test(text)));
+  },
+);
+
+labTest(
+  'a disk with other sectors than the image was made for is refused, unless forced',
+  2,
+  async (lab) => {
+    const image = gptImage(lab, 'disk.img', 8 * mebibyte);
+    const backing = lab.scratch.randomFile('old.img', 8 * mebibyte);
+    const device = lab.scratch.loopDevice(backing, 4096);
+    lab.startServer(['-f', image]);
+    const refused = lab.startClient(2, ['-o', device]);
+    await refused.waitStatus(3);
+    assert.equal(refused.last('error').code, 'SECTOR_SIZE');
+    runTool('cmp', [device, backing]);
+    await lab.startClient(2, ['-o', device, '--force']).waitStatus(0);
+    lab.scratch.assertCopy(device, image);
+  },
+);
+
+labTest('what is wrong with a target is said at once, without a server', 2, async (lab) => {
+  const device = lab.scratch.loopDevice(lab.scratch.randomFile('disk', mebibyte));
+  const folder = lab.scratch.makeFolder('mounted');
+  runTool('mke2fs', ['-q', device]);
+  runTool('mount', ['-o', 'ro', device, folder]);
+  try {
+    const slips: [string, string, RegExp][] = [
+      ['/dev/sdzz', 'NO_DEVICE', new RegExp(`there is no device /dev/sdzz.*${device}, `, 's')],
+      [lab.scratch.folder, 'NOT_A_TARGET', /is a folder/],
+      [lab.scratch.path('nowhere', 'copy.img'), 'CANNOT_WRITE', /folder does not exist/],
+      [`${folder}/copy.img`, 'CANNOT_WRITE', /read-only/],
+      [device, 'BUSY', /is mounted on/],
+    ];
+    for (const [output, code, text] of slips) {
+      for (const more of [[], ['--dry-run']]) {
+        const client = lab.startClient(2, ['-o', output, ...more]);
+        await client.waitStatus(3);
+        assert.equal(client.last('error').code, code);
+        assert.match(client.last('error').message, text);
+        assert.equal(client.all('listening').length, 0);
+      }
+    }
+    assert.equal(lab.scratch.exists('/dev/sdzz'), false);
+  } finally {
+    runTool('umount', [folder]);
+  }
 });

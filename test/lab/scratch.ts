@@ -95,8 +95,9 @@ export class Scratch {
   }
 
   /** @returns the path of a block device over the file, detached on close */
-  loopDevice(path: string): string {
-    const device = runTool('losetup', ['--find', '--show', path]).trim();
+  loopDevice(path: string, sectorSizeBytes = 512): string {
+    const sectors = ['--sector-size', `${sectorSizeBytes}`];
+    const device = runTool('losetup', ['--find', '--show', ...sectors, path]).trim();
     this.#detach.push(onCleanup(() => runTool('losetup', ['--detach', device])));
     return device;
   }

@@ -18,6 +18,8 @@ const testPackages: Record<string, string> = {
   'mount.exfat-fuse': 'exfat-fuse',
   mke2fs: 'e2fsprogs',
   nft: 'nftables',
+  mount: 'mount',
+  partx: 'util-linux',
   sfdisk: 'fdisk',
   tc: 'iproute2',
   xz: 'xz-utils',

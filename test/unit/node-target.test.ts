@@ -26,7 +26,14 @@ function folder(t: TestContext): string {
 
 function optionsFor(output: string, changes: Partial<TargetOptions> = {}): TargetOptions {
   const plain = { sparse: true, force: false, resume: false, check: false };
-  return { output, imageName: 'disk.img', sizeBytes: SIZE, ...plain, ...changes };
+  return {
+    output,
+    imageName: 'disk.img',
+    sizeBytes: SIZE,
+    sectorSizeBytes: 0,
+    ...plain,
+    ...changes,
+  };
 }
 
 const withCode = (code: string) => (error: Failure) =>

@@ -1,7 +1,8 @@
 /** The image on the serving host: a file or a block device, opened for reading. */
-import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Failure } from '../../failure.js';
+import { sectorSizeOf } from '../../image/partition-table.js';
 import { deviceNumber } from '../device-number.js';
 import { loadNative } from '../native.js';
 
@@ -59,6 +60,19 @@ function cannotRead(path: string, error: NodeJS.ErrnoException): Failure {
   };
   const reason = reasons[error.code ?? ''] ?? error.message;
   return new Failure('source', 'CANNOT_READ', `cannot read ${path}: ${reason}`);
+}
+
+/** What an image's partition table counts in; 0 when it has none, or does not tell. */
+export function sectorSizeOfSource({ fd }: Source): number {
+  return sectorSizeOf((offsetBytes, lengthBytes) => {
+    const bytes = Buffer.alloc(lengthBytes);
+    try {
+      return bytes.subarray(0, readSync(fd, bytes, 0, lengthBytes, offsetBytes));
+    } catch {
+      // A bad place tells nothing here; it is told when it is to be sent.
+      return bytes.subarray(0, 0);
+    }
+  });
 }
 
 /** Size of a block device in bytes, from sysfs, which counts sectors of 512 bytes. */

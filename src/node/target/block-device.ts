@@ -65,6 +65,22 @@ export class BlockDevice {
     return this.#read(this.#path, 'ro') === '1';
   }
 
+  /** Bytes of the sectors that the disk counts in; null when it cannot be found. */
+  get sectorSizeBytes(): number | null {
+    const bytes = this.#read(this.#diskPath, 'queue/logical_block_size');
+    return bytes === null ? null : Number(bytes);
+  }
+
+  get isPartition(): boolean {
+    return existsSync(join(this.#path, 'partition'));
+  }
+
+  /** Where its partitions begin, in bytes. Sysfs counts sectors of 512 bytes. */
+  get partitionStarts(): number[] {
+    const starts = this.partitions.map((name) => Number(this.#read(this.#path, name, 'start')));
+    return starts.map((sector) => sector * 512);
+  }
+
   /** Model and serial number of the disk, as far as they are known: 'Samsung SSD 870 S5Y1'. */
   get identity(): string {
     const disk = this.#diskPath;
@@ -79,7 +95,7 @@ export class BlockDevice {
 
   /** Where the system tells of the whole disk. */
   get #diskPath(): string {
-    if (!existsSync(join(this.#path, 'partition'))) return this.#path;
+    if (!this.isPartition) return this.#path;
     // The path is a link: the folder above the one it leads to is the disk's.
     return dirname(realpathSync(this.#path));
   }
@@ -218,6 +234,33 @@ export class BlockDevice {
     }
     return uses;
   }
+}
+
+/** The disks that there are, one line each: name, size and whose they are. */
+export function listDisks(files: SystemFiles = SYSTEM): string[] {
+  const block = join(files.root, 'sys/block');
+  let names: string[];
+  try {
+    names = readdirSync(block).sort();
+  } catch {
+    return [];
+  }
+  const lines: string[] = [];
+  for (const name of names) {
+    let number: string;
+    try {
+      number = readFileSync(join(block, name, 'dev'), 'utf8').trim();
+    } catch {
+      continue;
+    }
+    const device = new BlockDevice(number, files);
+    const { sizeBytes, identity } = device;
+    // Loop devices, card readers and the like that hold nothing.
+    if (sizeBytes === null || sizeBytes === 0) continue;
+    const size = `${(sizeBytes / 1e9).toFixed(1)} GB`;
+    lines.push(`  /dev/${name}, ${size}${identity === '' ? '' : `, ${identity}`}`);
+  }
+  return lines;
 }
 
 /** Loop devices that are set up on a file. @param path absolute, without symbolic links */

@@ -5,6 +5,7 @@ import type { Digest } from '../../image/block-map.js';
 import { ChunkExecutor } from '../workers/chunk-executor.js';
 import type { ChunkJob, ChunkResult } from '../workers/chunk-jobs.js';
 import { ChunkMemory } from '../workers/chunk-memory.js';
+import { tellAfterCopy } from './after-copy.js';
 import { TargetFile, type TargetOptions, targetFailure } from './target.js';
 import { Veil } from './veil.js';
 
@@ -185,6 +186,13 @@ export class ClientDisk {
   async finish(): Promise<void> {
     await this.sync();
     await this.target.finish();
+  }
+
+  /** @returns what the operator should know of a device that was copied to */
+  async tellAfterCopy(): Promise<string[]> {
+    const { plan, sizeBytes } = this.target;
+    if (plan.kind !== 'device') return [];
+    return tellAfterCopy(plan.path, sizeBytes, plan.partitionStarts);
   }
 
   /** From now on, what is read back is the disk's. @returns how, for people */

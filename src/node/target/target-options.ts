@@ -4,6 +4,8 @@ export interface TargetOptions {
   output: string | undefined;
   imageName: string;
   sizeBytes: number;
+  /** What the image's partition table counts in; 0 when it tells none. */
+  sectorSizeBytes: number;
   /** False: allocate the whole file first. */
   sparse: boolean;
   force: boolean;

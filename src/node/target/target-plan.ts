@@ -3,10 +3,10 @@
  * nothing: `--dry-run` stops here.
  */
 import { type BigIntStats, realpathSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { Failure } from '../../failure.js';
 import { deviceNumber } from '../device-number.js';
-import { BlockDevice, type DeviceUse, loopsOn } from './block-device.js';
+import { BlockDevice, type DeviceUse, listDisks, loopsOn } from './block-device.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
 
@@ -21,6 +21,10 @@ export interface TargetPlan {
   holdsEarlierData: boolean;
   /** Kind, size and, of a device, whose it is: for people. */
   description: string;
+  /** Where a device's partitions begin now, in bytes. */
+  partitionStarts: number[];
+  /** What else uses a device, though the operator insists. */
+  isForced: boolean;
   /** Paths of what would be overwritten: nobody on this host may serve or write them. */
   mustBeFree: string[];
 }
@@ -30,9 +34,13 @@ export function planTarget(options: TargetOptions): TargetPlan {
   const path = options.output ?? safeName(options.imageName);
   const stats = statOf(path);
   if (stats?.isBlockDevice()) return planDevice(path, stats, options);
+  if (stats?.isDirectory()) {
+    throw new Failure('target', 'NOT_A_TARGET', `${path} is a folder; name a file in it`);
+  }
   if (stats !== null && !stats.isFile()) {
     throw new Failure('target', 'NOT_A_TARGET', `${path} is neither a file nor a block device`);
   }
+  if (isAmongDevices(path)) throw noDevice(path);
   return options.check ? planCheck(path, stats, options) : planFile(path, stats, options);
 }
 
@@ -65,6 +73,7 @@ function planDevice(path: string, stats: BigIntStats, options: TargetOptions): T
       throw new Failure('target', 'READ_ONLY', `${label} is read-only; unlock it or use another`);
     }
     refuseUses(label, device.uses(), options.force);
+    refuseOtherSectors(label, device.sectorSizeBytes, options);
   }
   const details = [`device of ${sizeBytes} bytes`];
   if (identity !== '') details.push(identity);
@@ -76,8 +85,37 @@ function planDevice(path: string, stats: BigIntStats, options: TargetOptions): T
     takesOver: null,
     holdsEarlierData: options.resume || options.check,
     description: details.join(', '),
+    partitionStarts: device.partitionStarts,
+    isForced: options.force && device.uses().length > 0,
     mustBeFree: options.check ? [] : [path, ...device.overlapping],
   };
+}
+
+/** A partition table means other places where sectors have another size: nothing would start from it. */
+function refuseOtherSectors(
+  label: string,
+  deviceBytes: number | null,
+  { sectorSizeBytes: imageBytes, force }: TargetOptions,
+): void {
+  if (imageBytes === 0 || deviceBytes === null || imageBytes === deviceBytes || force) return;
+  throw new Failure(
+    'target',
+    'SECTOR_SIZE',
+    `the image's partition table counts in sectors of ${imageBytes} bytes, ${label} has sectors of ` +
+      `${deviceBytes}: no system would find its partitions there; use another disk, or --force`,
+  );
+}
+
+/** Whether a file there would lie in memory, among the devices: somebody mistyped the name of one. */
+function isAmongDevices(path: string): boolean {
+  const folder = statOf(dirname(resolve(path)));
+  return folder !== null && folder.dev === statOf('/dev')?.dev;
+}
+
+function noDevice(path: string): Failure {
+  const disks = listDisks();
+  const list = disks.length === 0 ? '' : `. The disks that there are:\n${disks.join('\n')}`;
+  return new Failure('target', 'NO_DEVICE', `there is no device ${path}${list}`);
 }
 
 /** Mounted file systems, swap and the system's own disk are refused whatever is forced. */
@@ -113,6 +151,8 @@ function planCheck(path: string, stats: BigIntStats | null, options: TargetOptio
     takesOver: null,
     holdsEarlierData: true,
     description: `file of ${stats.size} bytes${remark}`,
+    partitionStarts: [],
+    isForced: false,
     mustBeFree: [],
   };
 }
@@ -144,6 +184,8 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
     takesOver: mayTakeOver ? path : null,
     holdsEarlierData: earlier !== null && earlier.size > 0n,
     description: `${earlier === null ? 'file' : `file with ${earlier.size} bytes of an earlier copy`}${allocated}`,
+    partitionStarts: [],
+    isForced: false,
     mustBeFree: present,
   };
 }

@@ -3,7 +3,7 @@
  * gets its name; a block device is written in place.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
+import { access, type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Failure } from '../../failure.js';
 import { loadNative } from '../native.js';
@@ -45,6 +45,11 @@ export class TargetFile {
     return this.plan.path;
   }
 
+  /** Of the image. */
+  get sizeBytes(): number {
+    return this.options.sizeBytes;
+  }
+
   /** Reads as zeros wherever nothing was written. */
   get isBlank(): boolean {
     return this.plan.kind === 'file' && !this.plan.holdsEarlierData;
@@ -55,7 +60,7 @@ export class TargetFile {
     const plan = await planUnlocked(options);
     try {
       if (plan.takesOver !== null) await rename(plan.takesOver, plan.workPath);
-      const handle = await open(plan.workPath, flagsFor(plan, options), 0o666);
+      const handle = await openWork(plan, options);
       try {
         if (!options.check) await prepareHandle(handle, plan, options);
       } catch (error) {
@@ -139,6 +144,41 @@ export async function planUnlocked(options: TargetOptions): Promise<TargetPlan> 
   for (const path of plan.mustBeFree) await refuseLocked(path);
   return plan;
 }
+
+async function openWork(plan: TargetPlan, options: TargetOptions): Promise<FileHandle> {
+  const flags = flagsFor(plan, options);
+  try {
+    return await open(plan.workPath, flags, 0o666);
+  } catch (error) {
+    const isClaimed = (error as NodeJS.ErrnoException).code === 'EBUSY';
+    // LVM or RAID claims it, and the operator overrules that. What is mounted was refused before.
+    if (!isClaimed || !plan.isForced) throw error;
+    return open(plan.workPath, flags & ~constants.O_EXCL, 0o666);
+  }
+}
+
+/**
+ * What can be known of a target before there is an image: said at the start, not when an evening is lost.
+ * @throws Failure when it cannot take any image
+ */
+export async function refuseEarly(options: Omit<TargetOptions, ImageFields>): Promise<void> {
+  const { output, check } = options;
+  const image = { imageName: '', sizeBytes: 0, sectorSizeBytes: 0 };
+  const plan = output === undefined ? null : planTarget({ ...options, ...image });
+  const isWritten = check ? constants.R_OK : constants.R_OK | constants.W_OK;
+  try {
+    if (plan?.kind === 'device') {
+      await access(plan.path, isWritten);
+    } else if (!check) {
+      // The work file is made and renamed there.
+      await access(dirname(resolve(output ?? 'image')), constants.W_OK | constants.X_OK);
+    }
+  } catch (error) {
+    throw asFailure(output ?? '.', error, check ? 'read' : 'write');
+  }
+}
+
+type ImageFields = 'imageName' | 'sizeBytes' | 'sectorSizeBytes';
 
 function flagsFor(plan: TargetPlan, options: TargetOptions): number {
   if (options.check) return constants.O_RDONLY;
