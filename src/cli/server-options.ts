@@ -27,6 +27,7 @@ interface ServerFlags extends SharedFlags {
   slowClients: 'leave' | 'wait';
   compress: 'auto' | 'off' | number;
   asIs?: boolean;
+  force?: boolean;
   cache: boolean;
   prepare?: boolean;
 }
@@ -89,7 +90,11 @@ function serverCommand() {
       readCompression,
       'auto' as 'auto' | 'off' | number,
     ),
-    switchOption('--as-is', 'serve a .gz, .xz or .zst file itself, not what it contains'),
+    switchOption(
+      '--as-is',
+      'serve a compressed file or a virtual disk itself, not what it contains',
+    ),
+    switchOption('--force', 'serve an image that others may write to (mounted, swap)'),
     switchOption('--no-cache', 'neither use nor keep FILENAME.blockmap'),
     switchOption('--prepare', 'make FILENAME.blockmap and leave, serving nobody'),
   ]);
@@ -134,6 +139,7 @@ export function parseServerCommandLine(argv: readonly string[]): Parsed<ServerOp
     offload: flags.offload,
     file: flags.file,
     asIs: flags.asIs ?? false,
+    force: flags.force ?? false,
     serverPort: flags.serverPort,
     delayMs: flags.delay,
     rateBitsPerSecond: flags.rate,

@@ -46,6 +46,8 @@ export class CopiesJournal {
     const machines = this.#read(mapId);
     try {
       mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+      const there = statSync(this.path, { throwIfNoEntry: false });
+      if (there?.isFile() === false) throw new Error('it is not a file');
       this.#fd = openSync(this.path, machines.length > 0 ? 'a' : 'w', 0o600);
       if (machines.length === 0) this.#write({ image: mapId });
     } catch (error) {
@@ -93,7 +95,9 @@ export class CopiesJournal {
   #read(mapId: string): bigint[] {
     let lines: string[];
     try {
-      const { size, mtimeMs } = statSync(this.path);
+      const stats = statSync(this.path);
+      const { size, mtimeMs } = stats;
+      if (!stats.isFile()) return [];
       if (size > MOST_BYTES || Date.now() - mtimeMs > MOST_AGE_MS) return [];
       lines = readFileSync(this.path, 'utf8').split('\n');
     } catch {

@@ -23,6 +23,8 @@ export interface ServerOptions extends NetworkOptions {
   file: string;
   /** Serve a compressed image as it is, instead of what it contains. */
   asIs: boolean;
+  /** Serve a source that somebody may write to. */
+  force: boolean;
   serverPort: number;
   /** Pause between packets, for debugging; 0 for none. */
   delayMs: number;

@@ -57,7 +57,7 @@ export async function runServer(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
-  const source = await openImage(options.file, options.asIs, observe, signal);
+  const source = await openImage(options, observe, signal);
   if (options.prepareOnly) {
     await prepareImage(source, observe, signal).finally(() => closeSync(source.fd));
     return;

@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path';
 /** What the tests start, and the Debian packages that have it. */
 const testPackages: Record<string, string> = {
   blkid: 'util-linux',
+  bzip2: 'bzip2',
   cmp: 'diffutils',
   dd: 'coreutils',
   e2fsck: 'e2fsprogs',
@@ -14,12 +15,14 @@ const testPackages: Record<string, string> = {
   gzip: 'gzip',
   ip: 'iproute2',
   losetup: 'mount',
+  lz4: 'lz4',
   'mkfs.exfat': 'exfatprogs',
   'mount.exfat-fuse': 'exfat-fuse',
   mke2fs: 'e2fsprogs',
   nft: 'nftables',
   mount: 'mount',
   partx: 'util-linux',
+  'qemu-img': 'qemu-utils',
   sfdisk: 'fdisk',
   tc: 'iproute2',
   xz: 'xz-utils',

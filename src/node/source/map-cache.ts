@@ -74,6 +74,8 @@ export class MapCache {
   load(geometry: Geometry, digest: Digest): BlockMap | null {
     let bytes: Buffer;
     try {
+      // A pipe by that name would never end.
+      if (!statSync(this.path).isFile()) return null;
       bytes = readFileSync(this.path);
     } catch {
       return null;

@@ -1,10 +1,19 @@
 /** The image on the serving host: a file or a block device, opened for reading. */
-import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import {
+  type BigIntStats,
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+} from 'node:fs';
 import { basename } from 'node:path';
 import { Failure } from '../../failure.js';
 import { sectorSizeOf } from '../../image/partition-table.js';
 import { deviceNumber } from '../device-number.js';
 import { loadNative } from '../native.js';
+import { writerOf } from './source-use.js';
 
 export interface Source {
   fd: number;
@@ -14,37 +23,56 @@ export interface Source {
   sizeBytes: number;
 }
 
-/** @throws Failure when it cannot be read, or holds nothing */
-export function openSource(path: string): Source {
+/**
+ * @param force serve it though somebody may write to it
+ * @param tell gets what the operator should know
+ * @throws Failure when it cannot be read, holds nothing, or is written to by others
+ */
+export function openSource(path: string, force: boolean, tell: (text: string) => void): Source {
   let fd: number;
   try {
+    // Opening a pipe would wait for whoever writes to it, and opening a terminal may do more.
+    refuseOddKind(path);
     fd = openSync(path, 'r');
   } catch (error) {
+    if (error instanceof Failure) throw error;
     throw cannotRead(path, error as NodeJS.ErrnoException);
   }
   try {
     // Held while it is served, so that no client on this host takes it for its target.
     if (loadNative()?.lock(fd, false) === false) throw isBeingWritten(path);
     const stats = fstatSync(fd, { bigint: true });
-    if (stats.isDirectory()) {
-      throw new Failure('source', 'NOT_AN_IMAGE', `${path} is a folder; name a file or a device`);
-    }
-    if (!stats.isFile() && !stats.isBlockDevice()) {
-      throw new Failure(
-        'source',
-        'NOT_AN_IMAGE',
-        `${path} is neither a file nor a block device; an image must allow reading at any place`,
-      );
-    }
     const sizeBytes = stats.isBlockDevice() ? deviceSizeBytes(stats) : Number(stats.size);
     if (sizeBytes === 0) {
       throw new Failure('source', 'EMPTY', `${path} is empty: there is nothing to serve`);
     }
+    refuseWriters(path, force, tell);
     return { fd, path, name: basename(path), sizeBytes };
   } catch (error) {
     closeSync(fd);
     throw error;
   }
+}
+
+function refuseOddKind(path: string): void {
+  const stats = statSync(path);
+  if (stats.isFile() || stats.isBlockDevice()) return;
+  const text = stats.isDirectory()
+    ? `${path} is a folder; name a file or a device`
+    : `${path} is neither a file nor a block device; an image must allow reading at any place`;
+  throw new Failure('source', 'NOT_AN_IMAGE', text);
+}
+
+/** What is written to while it is read becomes a mixture that no system ever was. */
+function refuseWriters(path: string, force: boolean, tell: (text: string) => void): void {
+  const writer = writerOf(path);
+  if (writer === null) return;
+  if (force) {
+    tell(`${path} is in use: ${writer}. It is served all the same; what is written may tear it`);
+    return;
+  }
+  const text = `${path} is in use: ${writer}, or --force to serve it all the same`;
+  throw new Failure('source', 'BUSY', text);
 }
 
 function isBeingWritten(path: string): Failure {

@@ -5,33 +5,15 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, createReadStream, openSync, readSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, statSync, unlinkSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Failure } from '../../failure.js';
 import { now } from '../clock.js';
+import { type Packing, unpackedName } from './image-format.js';
 import { SparseWriter } from './sparse-writer.js';
-
-export interface Packing {
-  suffix: string;
-  magic: readonly number[];
-  /** What unpacks it, and the package of Debian that has it. */
-  command: string;
-  debianPackage: string;
-}
-
-const PACKINGS: readonly Packing[] = [
-  { suffix: '.gz', magic: [0x1f, 0x8b], command: 'gzip', debianPackage: 'gzip' },
-  { suffix: '.zst', magic: [0x28, 0xb5, 0x2f, 0xfd], command: 'zstd', debianPackage: 'zstd' },
-  {
-    suffix: '.xz',
-    magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
-    command: 'xz',
-    debianPackage: 'xz-utils',
-  },
-];
 
 /** Room that others on the disk keep. */
 const RESERVE_BYTES = 64 * 1024 * 1024;
@@ -48,25 +30,8 @@ export interface Unpacked {
   /** What it takes on the disk until it is closed. */
   dataBytes: number;
   folder: string;
-}
-
-/** Tells a compressed image by its name and its first bytes; null for any other. */
-export function packingOf(path: string): Packing | null {
-  const packing = PACKINGS.find(({ suffix }) => path.toLowerCase().endsWith(suffix));
-  if (packing === undefined) return null;
-  const first = Buffer.alloc(packing.magic.length);
-  try {
-    const fd = openSync(path, 'r');
-    try {
-      readSync(fd, first, 0, first.length, 0);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    // Whoever opens it to serve it says why it cannot be read.
-    return null;
-  }
-  return first.equals(Buffer.from(packing.magic)) ? packing : null;
+  /** Something that the operator should know of it, or null. */
+  remark: string | null;
 }
 
 /**
@@ -91,7 +56,11 @@ export async function unpack(
     source.on('data', (bytes) => {
       readBytes += bytes.length;
     });
-    for await (const bytes of unpacked(source, packing, path, signal)) {
+    let remark: string | null = null;
+    const note = (text: string): void => {
+      remark = text;
+    };
+    for await (const bytes of unpacked(source, packing, path, note, signal)) {
       signal.throwIfAborted();
       await writer.write(bytes);
       if (writer.dataBytes > budgetBytes) throw noRoom(path, folder);
@@ -101,8 +70,8 @@ export async function unpack(
     }
     await writer.finish();
     const { sizeBytes, dataBytes } = writer;
-    const name = basename(path).slice(0, -packing.suffix.length) || UNNAMED;
-    return { fd, name, sizeBytes, dataBytes, folder };
+    const name = unpackedName(basename(path), packing) || UNNAMED;
+    return { fd, name, sizeBytes, dataBytes, folder, remark };
   } catch (error) {
     closeSync(fd);
     if (signal.aborted) throw signal.reason;
@@ -149,11 +118,14 @@ function openUnnamed(path: string): { fd: number; folder: string } {
  */
 async function* unpacked(
   source: Readable,
-  { command, debianPackage }: Packing,
+  packing: Packing,
   path: string,
+  note: (remark: string) => void,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const child = spawn(command, ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'], signal });
+  const { command, args, debianPackage } = packing;
+  const env = { ...process.env, LC_ALL: 'C' };
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env, signal });
   let complaint = '';
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
@@ -171,7 +143,13 @@ async function* unpacked(
   try {
     yield* child.stdout as AsyncIterable<Buffer>;
     const status = await ended;
-    if (status !== 0) throw new Error(complaint.trim() || `${command} failed`);
+    // Some images have a signature or the like behind them, as OpenWrt's do. gzip and bzip2 warn of it.
+    const hasMore = /trailing garbage .*ignored/.test(complaint);
+    if (hasMore && status !== 1) {
+      note(`behind the compressed image, ${path} has bytes that do not belong to it: left out`);
+    } else if (status !== 0) {
+      throw new Error(complaint.trim() || `${command} failed`);
+    }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw new Failure(

@@ -29,6 +29,8 @@ export const SYSTEM: SystemFiles = {
 export interface DeviceUse {
   kind: 'system' | 'mounted' | 'swap' | 'holder' | 'loop';
   text: string;
+  /** Of a file system: nobody can write to it. */
+  isReadOnly: boolean;
 }
 
 export class BlockDevice {
@@ -182,7 +184,10 @@ export class BlockDevice {
       const text = isSystem
         ? `the system runs from it (${what} is mounted on ${where})`
         : `${what} is mounted on ${where}`;
-      uses.push({ kind: isSystem ? 'system' : 'mounted', text });
+      // Behind the dash: type, source, and the options of the file system itself.
+      const options = (fields[fields.indexOf('-') + 3] ?? '').split(',');
+      const isReadOnly = options.includes('ro');
+      uses.push({ kind: isSystem ? 'system' : 'mounted', text, isReadOnly });
     }
     return uses;
   }
@@ -202,7 +207,8 @@ export class BlockDevice {
       const number = this.#files.deviceOf(unescaped(line.split(/\s/)[0] ?? ''));
       const part = number === null ? undefined : family.get(number);
       if (part === undefined) continue;
-      uses.push({ kind: 'swap', text: `${part === '' ? 'it' : part} is swap space in use` });
+      const text = `${part === '' ? 'it' : part} is swap space in use`;
+      uses.push({ kind: 'swap', text, isReadOnly: false });
     }
     return uses;
   }
@@ -216,6 +222,7 @@ export class BlockDevice {
         uses.push({
           kind: 'holder',
           text: `${what} is held by ${label} (LVM, RAID or encryption)`,
+          isReadOnly: false,
         });
       }
     }
@@ -223,16 +230,25 @@ export class BlockDevice {
   }
 
   #loops(family: Map<string, string>): DeviceUse[] {
-    const uses: DeviceUse[] = [];
+    return this.#loopNames(family).map((name) => ({
+      kind: 'loop',
+      text: `loop device ${name} is set up on it`,
+      isReadOnly: false,
+    }));
+  }
+
+  /** Names of the loop devices that are set up on it, its partitions, or what is built on them. */
+  get loopDevices(): string[] {
+    return this.#loopNames(this.#family());
+  }
+
+  #loopNames(family: Map<string, string>): string[] {
     const block = join(this.#files.root, 'sys/block');
-    for (const name of this.#folders(block)) {
+    return this.#folders(block).filter((name) => {
       const backing = this.#read(block, name, 'loop/backing_file');
-      if (backing === null) continue;
-      const number = this.#files.deviceOf(backing);
-      if (number === null || !family.has(number)) continue;
-      uses.push({ kind: 'loop', text: `loop device ${name} is set up on it` });
-    }
-    return uses;
+      const number = backing === null ? null : this.#files.deviceOf(backing);
+      return number !== null && family.has(number);
+    });
   }
 }
 

@@ -1,0 +1,98 @@
+/** Sources that others write to, that are no images, or that are stored in other forms. */
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
+import { type Lab, labTest } from '../lab/lab.js';
+import { runTool, toolPath } from '../lab/tools.js';
+
+const mebibyte = 1 << 20;
+
+async function refused(lab: Lab, args: string[], code: string, text: RegExp): Promise<void> {
+  const server = lab.startServer(args);
+  await server.waitStatus(4);
+  assert.equal(server.last('error').code, code);
+  assert.match(server.last('error').message, text);
+}
+
+labTest(
+  'a device or file that is mounted for writing is refused, read-only it is served',
+  2,
+  async (lab) => {
+    const image = lab.scratch.ext4Image('disk.img', 16 * mebibyte, mebibyte);
+    const device = lab.scratch.loopDevice(image);
+    const folder = lab.scratch.makeFolder('mounted');
+    runTool('mount', [device, folder]);
+    try {
+      for (const source of [device, image]) {
+        await refused(lab, ['-f', source], 'BUSY', new RegExp(`mounted on ${folder}; unmount`));
+      }
+      const forced = lab.startServer(['-f', image, '--force']);
+      await forced.waitFor('notice', ({ text }) => text.includes('served all the same'));
+      await forced.waitFor('serving');
+      forced.kill('SIGTERM');
+      await forced.waitStatus(143);
+      runTool('mount', ['-o', 'remount,ro', folder]);
+      const server = lab.startServer(['-f', device, '--exit-after', '1']);
+      await Promise.all([lab.startClient(2).waitStatus(0), server.waitStatus(0)]);
+      lab.scratch.assertCopy(lab.copyPath(2), device);
+    } finally {
+      runTool('umount', [folder]);
+    }
+  },
+);
+
+labTest('pipes and terminals are refused at once, by whatever name they come', 2, async (lab) => {
+  for (const name of ['lab.img', 'lab.img.gz']) {
+    const pipe = lab.scratch.path(name);
+    execFileSync(toolPath('mkfifo'), [pipe]);
+    await refused(lab, ['-f', pipe], 'NOT_AN_IMAGE', /neither a file nor a block device/);
+    await refused(lab, ['-f', pipe, '--prepare'], 'NOT_AN_IMAGE', /neither a file/);
+  }
+  await refused(lab, ['-f', '/dev/null'], 'NOT_AN_IMAGE', /neither a file nor a block device/);
+  // A pipe in the place of the map that is kept: the map is made anew.
+  const image = lab.scratch.randomFile('disk.img', mebibyte);
+  execFileSync(toolPath('mkfifo'), [`${image}.blockmap`]);
+  const server = lab.startServer(['-f', image, '--exit-after', '1']);
+  await Promise.all([lab.startClient(2).waitStatus(0), server.waitStatus(0)]);
+  lab.scratch.assertCopy(lab.copyPath(2), image);
+});
+
+labTest('an image is known by its content, whatever its name', 2, async (lab) => {
+  const image = lab.scratch.randomFile('disk.img', mebibyte + 3);
+  const packed = lab.scratch.path('packed');
+  const packers: [string, string[], string][] = [
+    ['gzip', ['-kc'], 'plain.img'],
+    ['zstd', ['-qkc', '--long=31'], 'wrong.gz'],
+    ['bzip2', ['-kc'], 'disk.img.bz2'],
+    ['lz4', ['-qc'], 'disk.lz4'],
+  ];
+  for (const [tool, args, name] of packers) {
+    writeFileSync(packed, execFileSync(toolPath(tool), [...args, image], { maxBuffer: 1 << 24 }));
+    if (tool === 'gzip') appendFileSync(packed, 'a signature');
+    const path = lab.scratch.path(name);
+    renameSync(packed, path);
+    const server = lab.startServer(['-f', path, '--exit-after', '1']);
+    await Promise.all([lab.startClient(2).waitStatus(0), server.waitStatus(0)]);
+    lab.scratch.assertCopy(lab.copyPath(2), image);
+    lab.scratch.remove(lab.copyPath(2));
+    const told = server.all('notice').some(({ text }) => /do not belong to it/.test(text));
+    assert.equal(told, tool === 'gzip');
+  }
+});
+
+labTest("a virtual machine's disk is refused with the command that converts it", 2, async (lab) => {
+  const image = lab.scratch.randomFile('disk.img', mebibyte);
+  for (const format of ['qcow2', 'vmdk', 'vdi', 'vpc', 'vhdx']) {
+    const path = lab.scratch.path(`machine.${format}`);
+    runTool('qemu-img', ['convert', '-f', 'raw', '-O', format, image, path]);
+    const convert = new RegExp(`qemu-img convert -O raw ${path} disk\\.img`);
+    await refused(lab, ['-f', path], 'FOREIGN_FORMAT', convert);
+    lab.scratch.remove(path);
+  }
+  const path = lab.scratch.path('machine.qcow2');
+  runTool('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', image, path]);
+  const server = lab.startServer(['-f', path, '--as-is', '--exit-after', '1']);
+  await Promise.all([lab.startClient(2).waitStatus(0), server.waitStatus(0)]);
+  lab.scratch.assertCopy(lab.copyPath(2), path);
+});
