@@ -23,6 +23,8 @@ export const ExitStatus = {
   network: 7,
   /** `--check`: the target differs from the image. */
   differs: 8,
+  /** The terminal was closed (128 + SIGHUP). */
+  hungUp: 129,
   /** Interrupted from the keyboard (128 + SIGINT). */
   interrupted: 130,
   /** Terminated (128 + SIGTERM). */

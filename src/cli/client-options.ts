@@ -66,6 +66,7 @@ ${exitStatusHelp([
   ['otherImage', 'more than one image to choose from, or not the one begun'],
   ['network', 'the network cannot be used as asked'],
   ['differs', '--check: the target differs from the image'],
+  ['hungUp', 'its terminal was closed (SIGHUP; not under nohup)'],
   ['interrupted', 'interrupted (Ctrl-C)'],
   ['terminated', 'terminated (SIGTERM)'],
 ])}

@@ -41,6 +41,9 @@ function watcherFor<Options, Event extends { type: string }>(
 }
 
 function stopFailure(signal: StopSignal, whenStopped: string): Failure {
+  if (signal === 'SIGHUP') {
+    return new Failure('hungUp', 'HUNG_UP', `the terminal is gone: ${whenStopped}`);
+  }
   if (signal === 'SIGINT') {
     return new Failure('interrupted', 'INTERRUPTED', `interrupted: ${whenStopped}`);
   }

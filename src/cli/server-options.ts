@@ -48,6 +48,7 @@ ${exitStatusHelp([
   ['usage', 'the command line is wrong'],
   ['source', 'the image cannot be served, or changed while it was served'],
   ['network', 'the network cannot be used as asked'],
+  ['hungUp', 'its terminal was closed (SIGHUP; not under nohup)'],
   ['interrupted', 'interrupted (Ctrl-C)'],
   ['terminated', 'terminated (SIGTERM)'],
 ])}

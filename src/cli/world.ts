@@ -1,8 +1,11 @@
 /** What a program sees of the process it runs in. Tests put something else in its place. */
 import { now } from '../node/clock.js';
+import { leaveNow } from '../node/leave.js';
+import { isHangUpIgnored, ownDescriptor, writeSome } from '../node/standard-streams.js';
 import type { TextSink } from '../ui/watcher.js';
+import { TextOutput } from './text-output.js';
 
-export type StopSignal = 'SIGINT' | 'SIGTERM';
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 
 export interface Sink extends TextSink {
   readonly isTerminal: boolean;
@@ -26,43 +29,54 @@ export interface World {
 }
 
 /**
- * A stream as a sink. A reader that goes away, or a full disk under a log, must not end a copy that
- * is under way: from then on the text is dropped.
+ * A standard stream as a sink. A pipe or terminal is opened once more, so that not waiting for it is our
+ * own affair: who else has it open, the shell for one, is not affected. A reader that goes away, or a full disk under a
+ * log, must not end a copy that is under way: from then on the text is dropped.
  */
-function sinkOf(stream: NodeJS.WriteStream): Sink {
-  let broken = false;
+function sinkOf(fd: number, stream: NodeJS.WriteStream): Sink {
+  const own = ownDescriptor(fd);
+  let isBroken = false;
   stream.on('error', () => {
-    broken = true;
+    isBroken = true;
+  });
+  const output = new TextOutput((bytes) => {
+    if (own !== null) return writeSome(own, bytes);
+    if (isBroken) return null;
+    stream.write(bytes);
+    return bytes.length;
   });
   return {
     isTerminal: stream.isTTY === true,
     get columns() {
       return stream.columns;
     },
-    write(text) {
-      if (!broken) stream.write(text);
+    write: (text, isPassing) => output.write(text, isPassing),
+    describeDropped(describe) {
+      output.describeDropped = describe;
     },
-    flush() {
-      if (broken) return Promise.resolve();
-      return new Promise((resolve) => stream.write('', () => resolve()));
-    },
+    flush: () => output.flush(),
   };
 }
 
 export function realWorld(): World {
   return {
-    stdout: sinkOf(process.stdout),
-    stderr: sinkOf(process.stderr),
+    stdout: sinkOf(1, process.stdout),
+    stderr: sinkOf(2, process.stderr),
     env: process.env,
     now,
     wallClock: () => new Date(),
     onSignal(callback) {
       process.on('SIGINT', () => callback('SIGINT'));
       process.on('SIGTERM', () => callback('SIGTERM'));
+      // Without a listener, Node lets it end the process.
+      const isIgnored = isHangUpIgnored(process.env);
+      process.on('SIGHUP', () => {
+        if (!isIgnored) callback('SIGHUP');
+      });
     },
     onCrash(callback) {
       process.on('uncaughtException', callback);
     },
-    exit: (status) => process.exit(status),
+    exit: leaveNow,
   };
 }

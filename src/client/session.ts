@@ -33,6 +33,10 @@ import { ServerChoice } from './server-choice.js';
 
 export type { ClientConfig, ClientTransmit, Target } from './config.js';
 
+/** Most copies are on the disk before that. */
+const FIRST_SYNCING_MS = 200;
+const SYNCING_INTERVAL_MS = 1000;
+
 type Phase = 'discovering' | 'opening' | 'receiving' | 'proven' | 'parting' | 'finished';
 
 export class ClientSession {
@@ -48,6 +52,7 @@ export class ClientSession {
   #parting: Parting | null = null;
   #packetsBad = 0;
   readonly #hearsay: Hearsay;
+  #syncingDueMs = Number.POSITIVE_INFINITY;
 
   constructor(config: ClientConfig, now: number) {
     this.#config = config;
@@ -289,6 +294,7 @@ export class ClientSession {
     }
     if (this.#phase === 'receiving') this.#tendReceiving(now);
     if (this.#phase === 'parting') this.#tendParting(now);
+    if (this.#phase === 'proven') this.#tellSyncing(now);
     const isWaiting = this.#phase === 'discovering' || this.#phase === 'receiving';
     if (isWaiting && this.#patience.isOver(now)) this.#failure ??= this.#choice.noServer();
   }
@@ -304,9 +310,18 @@ export class ClientSession {
     receiver.handleTimeout(now);
     if (receiver.isProven) {
       this.#phase = 'proven';
+      this.#syncingDueMs = now + FIRST_SYNCING_MS;
       return;
     }
     this.#reception!.handleTimeout(now);
+  }
+
+  /** The target is brought to the disk, which may take minutes: the server is to know. */
+  #tellSyncing(now: number): void {
+    if (now < this.#syncingDueMs) return;
+    this.#syncingDueMs = now + SYNCING_INTERVAL_MS;
+    const bytes = encodeReport(this.#receiver!.report(now, ClientState.syncing));
+    this.#outgoing.push({ bytes, to: this.#choice.server });
   }
 
   /** The copy is proven and safe on the target: tell the server and part. */
@@ -361,6 +376,8 @@ export class ClientSession {
       case 'receiving':
         if (this.#receiver!.isProven) return Number.NEGATIVE_INFINITY;
         return Math.min(this.#patience.dueMs, this.#receiver!.dueMs);
+      case 'proven':
+        return this.#syncingDueMs;
       case 'parting':
         return this.#parting!.dueMs;
       default:

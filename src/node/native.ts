@@ -42,6 +42,8 @@ export interface Native {
   lock(fd: number, isExclusive: boolean): boolean;
   /** Lets go of what the system keeps in memory of a synced file. */
   dropCache(fd: number): void;
+  /** Ends the process at once: no thread is waited for (_exit). */
+  exit(status: number): void;
   /** Has the system read a disk's partition table again (BLKRRPART). @returns 0, or the error number */
   readPartitions(fd: number): number;
 }
@@ -101,6 +103,7 @@ function load(): Native | null {
         // Where the file system knows no locks, there is nothing to be told.
         return flock(fd, (isExclusive ? 2 : 1) | LOCK_NB) === 0 || koffi.errno() !== EWOULDBLOCK;
       },
+      exit: libc.func('void _exit(int status)'),
       readPartitions(fd) {
         const BLKRRPART = 0x125f;
         return ioctl(fd, BLKRRPART, 0n) === 0 ? 0 : koffi.errno();

@@ -147,6 +147,8 @@ export class Client {
         return 'done';
       case ClientState.compared:
         return 'compared';
+      case ClientState.syncing:
+        return now - this.lastHeardMs >= SILENT_AFTER_MS ? 'silent' : 'syncing';
       case ClientState.failed:
       case ClientState.leaving:
         return 'failed';

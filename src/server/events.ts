@@ -9,7 +9,7 @@ export interface ServedClient {
   address: string;
   missingChunks: number;
   provenChunks: number;
-  state: 'joined' | 'receiving' | 'proving' | 'done' | 'compared' | 'failed' | 'silent';
+  state: 'joined' | 'receiving' | 'proving' | 'syncing' | 'done' | 'compared' | 'failed' | 'silent';
   /** Share of sent packets that did not reach it lately, 0 to 1. */
   lossRatio: number;
   /** False while the rate does not wait for this client. */

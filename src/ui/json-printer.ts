@@ -9,12 +9,14 @@ export class JsonPrinter<Event extends { type: string }> implements Watcher<Even
   constructor(
     private readonly out: TextSink,
     private readonly wallClock: () => Date,
-  ) {}
+  ) {
+    out.describeDropped?.((count) => jsonLine(wallClock(), 'dropped', { count }));
+  }
 
   observe(event: Event): void {
     if (this.closed) return;
     const { type, ...fields } = event;
-    this.out.write(jsonLine(this.wallClock(), type, fields));
+    this.out.write(jsonLine(this.wallClock(), type, fields), type === 'progress');
   }
 
   close(): void {

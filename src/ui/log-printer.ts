@@ -48,13 +48,13 @@ export class LogPrinter<Event> implements Watcher<Event> {
   private printStatus(status: Status): void {
     const text = sentence(status);
     // A server may be idle for days.
-    if (text !== this.lastText) this.print(text);
+    if (text !== this.lastText) this.print(text, true);
     this.lastText = text;
     this.lastState = status.state;
     this.lastStatusMs = this.now();
   }
 
-  private print(line: string): void {
-    this.out.write(`${this.prefix}: ${line}\n`);
+  private print(line: string, isPassing = false): void {
+    this.out.write(`${this.prefix}: ${line}\n`, isPassing);
   }
 }

@@ -76,7 +76,8 @@ export class TerminalPrinter<Event> implements Watcher<Event> {
     const live = status === undefined ? '' : fitStatus(status, this.out.columns || 80);
     if (above === '' && live === this.shown) return;
     const start = this.shown === '' ? '' : '\r';
-    this.out.write(`${start}${above}${live}${live === '' && above !== '' ? '' : CLEAR_TO_END}`);
+    const end = live === '' && above !== '' ? '' : CLEAR_TO_END;
+    this.out.write(`${start}${above}${live}${end}`, above === '');
     this.shown = live;
     this.lastDrawMs = this.now();
   }

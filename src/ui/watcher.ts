@@ -12,7 +12,10 @@ export interface Watcher<Event> {
 
 /** Where text goes. Writing never throws and never fails: a broken pipe swallows it. */
 export interface TextSink {
-  write(text: string): void;
+  /** @param isPassing it says how things are just now: where the reader is slow, it is left out */
+  write(text: string, isPassing?: boolean): void;
+  /** Sets how it is told that a slow reader missed something. */
+  describeDropped?(describe: (count: number) => string): void;
   /** Width in characters, where the sink is a terminal that tells. May change. */
   readonly columns?: number | undefined;
 }

@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { access, type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Failure } from '../../failure.js';
+import { isSyncing, syncHandle } from '../leave.js';
 import { loadNative } from '../native.js';
 import { PAGE_BYTES } from '../workers/page-memory.js';
 import { refuseLocked, takeLock } from './locks.js';
@@ -76,7 +77,7 @@ export class TargetFile {
   /** Brings everything to the disk. @param veil has what has to be written last */
   async sync(veil: Veil | null = null): Promise<void> {
     try {
-      await this.handle.sync();
+      await syncHandle(this.handle);
       await veil?.lift(this.handle);
     } catch (error) {
       throw asFailure(this.path, error, 'write');
@@ -130,6 +131,8 @@ export class TargetFile {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    // Closing would wait for the disk as well; the end of the process does it.
+    if (isSyncing()) return;
     await this.#direct?.close();
     await this.handle.close();
   }

@@ -16,6 +16,7 @@ import {
 import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { syncHandle } from '../leave.js';
 
 /** What is written last of all: the sector that says that there is something. */
 const LAST_BYTES = 4096;
@@ -73,9 +74,9 @@ export class Veil {
     if (!this.#isDrawn && !this.#isChanged) return;
     const lastBytes = Math.min(LAST_BYTES, this.#lengthBytes);
     copy(this.fd, this.#deviceFd, lastBytes, this.#lengthBytes);
-    await device.sync();
+    await syncHandle(device);
     copy(this.fd, this.#deviceFd, 0, lastBytes);
-    await device.sync();
+    await syncHandle(device);
     this.#isDrawn = false;
     this.#isChanged = false;
   }
