@@ -32,6 +32,12 @@ export function someText(what: string): (text: string) => string {
 export function fileName(what: string): (text: string) => string {
   const read = someText(what);
   return (text) => {
+    // Node has put this character in the place of bytes that are not UTF-8: the name is lost.
+    if (text.includes('\ufffd')) {
+      throw new BadValue(
+        `'${text}' has bytes that are not UTF-8, and cannot be named here; give ${what} by another name, such as a link`,
+      );
+    }
     if (text !== '-') return read(text);
     throw new BadValue(
       `'-' does not stand for a pipe here, as an image is not handled from front to back; give ${what}`,

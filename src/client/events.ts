@@ -48,6 +48,8 @@ export interface ClientProgress {
 }
 
 export type ClientEvent =
+  /** How much of a file that is allocated first is there, 0 to 1. */
+  | { type: 'allocating'; ratio: number }
   | { type: 'listening'; group: string; port: number; interface: string; transport: string }
   | { type: 'server-found'; address: string; image: ImageSummary }
   | {

@@ -24,8 +24,8 @@ export interface Native {
    * and keeps `memory` alive.
    */
   unshared(memory: SharedArrayBuffer): Buffer;
-  /** Reserves space for a whole file. @returns 0, or the system's error number */
-  allocate(fd: number, lengthBytes: number): number;
+  /** Reserves space for a whole file, where the file system can. @returns 0, or the system's error number */
+  allocate(fd: number, lengthBytes: number, keepsSize: boolean): number;
   /**
    * Gives a range back to the file system or the device, where that is known to read as zeros
    * afterwards. @returns false where it is not
@@ -42,6 +42,8 @@ export interface Native {
   lock(fd: number, isExclusive: boolean): boolean;
   /** Lets go of what the system keeps in memory of a synced file. */
   dropCache(fd: number): void;
+  /** Marks of a file (FS_IOC_GETFLAGS: immutable and the like); null where there are none. */
+  fileFlags(fd: number): number | null;
   /** Ends the process at once: no thread is waited for (_exit). */
   exit(status: number): void;
   /** Has the system read a disk's partition table again (BLKRRPART). @returns 0, or the error number */
@@ -52,6 +54,7 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const ENXIO = 6;
 
+const FALLOC_KEEP_SIZE = 1;
 /** FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE, see fallocate(2). */
 const PUNCH_HOLE_KEEP_SIZE = 3;
 
@@ -82,6 +85,7 @@ function load(): Native | null {
       'int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)',
     );
     const sendmsg = libc.func('int64_t sendmsg(int fd, void *message, int flags)');
+    const ioctlBytes = libc.func('int ioctl(int fd, uint64_t request, _Out_ uint8_t *value)');
     const ioctl = libc.func('int ioctl(int fd, uint64_t request, uint64_t argument)');
     const flock = libc.func('int flock(int fd, int operation)');
     const posixFadvise = libc.func(
@@ -89,12 +93,13 @@ function load(): Native | null {
     );
     const lseek = libc.func('int64_t lseek(int fd, int64_t offset, int whence)');
     const fallocate = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
-    const posixFallocate = libc.func('int posix_fallocate(int fd, int64_t offset, int64_t length)');
     return {
       socket: libc.func('int socket(int domain, int type, int protocol)'),
       bind: libc.func('int bind(int fd, const uint8_t *address, uint32_t length)'),
       close: libc.func('int close(int fd)'),
-      allocate: (fd, lengthBytes) => posixFallocate(fd, 0, lengthBytes),
+      // Not posix_fallocate: where there is nothing of the kind, that writes all of it before it returns.
+      allocate: (fd, lengthBytes, keepsSize) =>
+        fallocate(fd, keepsSize ? FALLOC_KEEP_SIZE : 0, 0, lengthBytes) === 0 ? 0 : koffi.errno(),
       punchHole: (fd, offsetBytes, lengthBytes) =>
         fallocate(fd, PUNCH_HOLE_KEEP_SIZE, offsetBytes, lengthBytes) === 0,
       lock(fd, isExclusive) {
@@ -104,6 +109,11 @@ function load(): Native | null {
         return flock(fd, (isExclusive ? 2 : 1) | LOCK_NB) === 0 || koffi.errno() !== EWOULDBLOCK;
       },
       exit: libc.func('void _exit(int status)'),
+      fileFlags(fd) {
+        const FS_IOC_GETFLAGS = 0x80086601;
+        const bytes = Buffer.alloc(8);
+        return ioctlBytes(fd, FS_IOC_GETFLAGS, bytes) === 0 ? bytes.readInt32LE() : null;
+      },
       readPartitions(fd) {
         const BLKRRPART = 0x125f;
         return ioctl(fd, BLKRRPART, 0n) === 0 ? 0 : koffi.errno();

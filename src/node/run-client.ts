@@ -261,7 +261,14 @@ class Client {
       this.#endDryRun(options).catch((error) => this.#fail(error));
       return;
     }
-    ClientDisk.open(options, chunkSize, this.#digestOf, discard, (failure) => this.#fail(failure))
+    ClientDisk.open(
+      options,
+      chunkSize,
+      this.#digestOf,
+      discard,
+      (failure) => this.#fail(failure),
+      (ratio) => this.#observe({ type: 'allocating', ratio }),
+    )
       .then(async (disk) => {
         // The run may have ended while the target was opened.
         if (this.#isEnded) {

@@ -39,6 +39,7 @@ function deedOf({ purpose, resumed }: Extract<ClientEvent, { type: 'target' }>):
 export class ClientNarrator implements Narrator<ClientEvent> {
   private readonly meter = new RateMeter();
   private progress: ClientProgress | undefined;
+  private allocatedRatio: number | undefined;
   private targetPath = '';
   private imageName = '';
   private ended = false;
@@ -56,8 +57,12 @@ export class ClientNarrator implements Narrator<ClientEvent> {
         this.imageName = safeText(event.image.name, 100);
         return `found '${this.imageName}', ${formatBytes(event.image.sizeBytes)}, at ${safeText(event.address)}`;
       case 'target':
+        this.allocatedRatio = undefined;
         this.targetPath = safeText(event.path);
         return `${deedOf(event)} ${this.targetPath} (${safeText(event.description)})`;
+      case 'allocating':
+        this.allocatedRatio = event.ratio;
+        return undefined;
       case 'map-known':
         return undefined;
       case 'quiet':
@@ -83,6 +88,14 @@ export class ClientNarrator implements Narrator<ClientEvent> {
 
   status(): Status | undefined {
     if (this.ended || this.progress === undefined) return undefined;
+    if (this.allocatedRatio !== undefined) {
+      const ratio = this.allocatedRatio;
+      const parts = [
+        { text: 'allocating', rank: 1 },
+        { text: formatPercent(ratio), rank: 2 },
+      ];
+      return { state: 'allocating', parts, ratio };
+    }
     const { state, sizeBytes } = this.progress;
     const word = this.waiting && state === 'receiving' ? WAITING : WORDS[state];
     const label: StatusPart = { text: word.padEnd(9), rank: 1 };

@@ -8,6 +8,7 @@ import { delimiter, join } from 'node:path';
 const testPackages: Record<string, string> = {
   blkid: 'util-linux',
   bzip2: 'bzip2',
+  chattr: 'e2fsprogs',
   cmp: 'diffutils',
   dd: 'coreutils',
   e2fsck: 'e2fsprogs',

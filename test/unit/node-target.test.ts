@@ -1,21 +1,27 @@
 import assert from 'node:assert/strict';
 import {
+  closeSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Failure } from '../../src/failure.js';
 import { TargetFile, type TargetOptions } from '../../src/node/target/target.js';
 import { planTarget } from '../../src/node/target/target-plan.js';
 
+/** Longer than two writes may share one time stamp. */
+const SETTLED_MS = 40;
 const SIZE = 10_000;
 
 function folder(t: TestContext): string {
@@ -85,14 +91,44 @@ test('our own .part is gone on with, whatever its size', async (t) => {
   }
 });
 
-test('a finished file loses its name while it is brought up to date', async (t) => {
+test('a finished file loses its name from the first write on, until it is up to date', async (t) => {
   const path = join(folder(t), 'a.img');
-  writeFileSync(path, Buffer.alloc(SIZE, 7));
+  writeFileSync(path, Buffer.alloc(SIZE + 9, 7));
   const target = await TargetFile.open(optionsFor(path, { resume: true }));
+  assert.equal(readFileSync(path).length, SIZE + 9, 'nothing is changed yet');
+  assert.equal(existsSync(`${path}.part`), false);
+  target.begin();
   assert.equal(existsSync(path), false);
-  assert.equal(readFileSync(`${path}.part`)[0], 7);
+  assert.equal(readFileSync(`${path}.part`).length, SIZE);
   await target.finish();
   assert.equal(readFileSync(path)[0], 7);
+});
+
+test('a finished file that holds the image already keeps its name', async (t) => {
+  const path = join(folder(t), 'a.img');
+  for (const length of [SIZE, SIZE + 1]) {
+    writeFileSync(path, Buffer.alloc(length, 7));
+    const target = await TargetFile.open(optionsFor(path, { resume: true }));
+    await target.finish();
+    assert.equal(readFileSync(path).length, SIZE);
+    assert.equal(existsSync(`${path}.part`), false);
+  }
+});
+
+test('what another program writes after our own last write is noticed', async (t) => {
+  const path = join(folder(t), 'a.img');
+  const target = await TargetFile.open(optionsFor(path));
+  target.begin();
+  writeFileSync(target.fd, Buffer.alloc(SIZE, 7));
+  target.noteWritten();
+  await target.sync();
+  await sleep(SETTLED_MS);
+  const other = openSync(`${path}.part`, 'r+');
+  writeSync(other, Buffer.from('x'), 0, 1, 3);
+  closeSync(other);
+  await assert.rejects(target.finish(), withCode('TARGET_GONE'));
+  assert.equal(existsSync(path), false);
+  await target.close();
 });
 
 test('a named file that is not to be resumed stays whole until it is replaced', async (t) => {

@@ -8,24 +8,14 @@
  * That is evidence only where the system dates each change by its own clock. Devices have no such
  * times, and other systems' file systems none that `touch` could not set: no map is kept there.
  */
-import { type BigIntStats, fstatSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
+import { type BigIntStats, fstatSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { BlockMap, type Digest } from '../../image/block-map.js';
 import type { Geometry } from '../../image/geometry.js';
+import { datesChanges, fileSystemOf } from '../file-system.js';
 
 const MAGIC = Buffer.from('MCBMKEP2', 'latin1');
 const KEY_BYTES = MAGIC.length + 40;
-/** File systems whose time of change moves with each write, and cannot be set (linux/magic.h). */
-const DATING_FILE_SYSTEMS = new Set([
-  0xef53, // ext2, ext3, ext4
-  0x58465342, // XFS
-  0x9123683e, // btrfs
-  0xf2f52010, // F2FS
-  0x2fc12fc1, // ZFS
-  0xca451a4e, // bcachefs
-  0x01021994, // tmpfs
-  0x794c7630, // overlayfs
-]);
 /** Two writes within this time may leave a file with the same times, where those are precise. */
 const TICK_MS = 20;
 /** The coarsest times that a file system keeps. */
@@ -62,8 +52,8 @@ export class MapCache {
       const stats = fstatSync(fd, { bigint: true });
       const named = statSync(path, { bigint: true });
       if (!stats.isFile() || named.ino !== stats.ino || named.dev !== stats.dev) return null;
-      const fileSystem = statfsSync(path).type >>> 0;
-      if (!DATING_FILE_SYSTEMS.has(fileSystem)) return null;
+      const fileSystem = fileSystemOf(path);
+      if (!datesChanges(fileSystem)) return null;
       return new MapCache(path, fd, stats, fileSystem, geometry.chunkSizeBytes);
     } catch {
       return null;

@@ -18,6 +18,7 @@ export class ClientDisk {
   /** What is read back comes from here, once the copy is verified. */
   #readFd: number;
   #isReadDirect = false;
+  #remark: string | null = null;
 
   private constructor(
     readonly target: TargetFile,
@@ -37,9 +38,10 @@ export class ClientDisk {
     digestOf: Digest,
     discard: boolean,
     onFailure: (failure: Failure) => void,
+    onAllocated: (ratio: number) => void,
   ): Promise<ClientDisk> {
     const slotCount = Math.max(LEAST_SLOTS, Math.ceil(CHUNK_MEMORY_BYTES / chunkSizeBytes));
-    const target = await TargetFile.open(options);
+    const target = await TargetFile.open(options, onAllocated);
     let veil: Veil | null = null;
     if (target.plan.kind === 'device' && !options.check) {
       try {
@@ -100,15 +102,15 @@ export class ClientDisk {
 
   /** Where a place is written: the first chunk of a device has to wait. Null when that fails. */
   #placeFor(offsetBytes: number): number | null {
-    const { veil } = this;
-    if (veil === null) return this.target.fd;
-    if (veil.covers(offsetBytes)) {
+    const { veil, target } = this;
+    if (veil?.covers(offsetBytes)) {
       veil.change();
       return veil.fd;
     }
     try {
-      veil.draw();
-      return this.target.fd;
+      target.begin();
+      veil?.draw();
+      return target.fd;
     } catch (error) {
       this.onFailure(targetFailure(this.target.path, error as NodeJS.ErrnoException, 'write'));
       return null;
@@ -118,9 +120,19 @@ export class ClientDisk {
   #submit(job: ChunkJob, done: (outcome: StoreOutcome) => void): void {
     this.executor.submit(job, (result) => {
       if (result.kind === 'failed') this.#fail(result, 'write');
-      else if (result.kind === 'stored' || result.kind === 'refused') done(result);
+      else if (result.kind === 'stored' || result.kind === 'refused') this.#stored(result, done);
       else throw new Error(`a store came to ${result.kind}`);
     });
+  }
+
+  #stored(outcome: StoreOutcome, done: (outcome: StoreOutcome) => void): void {
+    try {
+      this.target.noteWritten();
+    } catch (error) {
+      this.onFailure(error as Failure);
+      return;
+    }
+    done(outcome);
   }
 
   check(order: CheckOrder, done: (outcome: CheckOutcome) => void): void {
@@ -185,13 +197,13 @@ export class ClientDisk {
   /** Brings all to the disk, and gives the copy its name. */
   async finish(): Promise<void> {
     await this.sync();
-    await this.target.finish();
+    this.#remark = await this.target.finish();
   }
 
-  /** @returns what the operator should know of a device that was copied to */
+  /** @returns what the operator should know of a copy that is finished */
   async tellAfterCopy(): Promise<string[]> {
     const { plan, sizeBytes } = this.target;
-    if (plan.kind !== 'device') return [];
+    if (plan.kind !== 'device') return this.#remark === null ? [] : [this.#remark];
     return tellAfterCopy(plan.path, sizeBytes, plan.partitionStarts);
   }
 

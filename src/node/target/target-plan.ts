@@ -2,13 +2,27 @@
  * Looks at a target, and says what will be done with it or why it cannot be used. Changes
  * nothing: `--dry-run` stops here.
  */
-import { type BigIntStats, realpathSync, statSync } from 'node:fs';
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Failure } from '../../failure.js';
 import { deviceNumber } from '../device-number.js';
+import { loadNative } from '../native.js';
 import { BlockDevice, type DeviceUse, listDisks, loopsOn } from './block-device.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
+
+/** As many as the system itself follows. */
+const MOST_LINKS = 40;
 
 export interface TargetPlan {
   /** The name that the copy will have. */
@@ -16,8 +30,12 @@ export interface TargetPlan {
   kind: 'file' | 'device';
   /** Where the bytes go until the copy is proven. */
   workPath: string;
-  /** An existing file that becomes the work file first. */
+  /** An existing file that becomes the work file when it is first written to. */
   takesOver: string | null;
+  /** It has another name that must go on meaning what it does: the work file is a copy of it. */
+  isCopied: boolean;
+  /** Rights and owner of the file that is replaced; null when there is none. */
+  inherits: { mode: number; uid: number; gid: number } | null;
   holdsEarlierData: boolean;
   /** Kind, size and, of a device, whose it is: for people. */
   description: string;
@@ -31,7 +49,7 @@ export interface TargetPlan {
 
 /** @throws Failure when the target cannot take the image */
 export function planTarget(options: TargetOptions): TargetPlan {
-  const path = options.output ?? safeName(options.imageName);
+  const path = whereLeads(options.output ?? safeName(options.imageName));
   const stats = statOf(path);
   if (stats?.isBlockDevice()) return planDevice(path, stats, options);
   if (stats?.isDirectory()) {
@@ -42,6 +60,60 @@ export function planTarget(options: TargetOptions): TargetPlan {
   }
   if (isAmongDevices(path)) throw noDevice(path);
   return options.check ? planCheck(path, stats, options) : planFile(path, stats, options);
+}
+
+/** Where symbolic links lead in the end, be there something or not: the copy and its work file lie there. */
+function whereLeads(path: string): string {
+  let place = path;
+  for (let links = 0; links < MOST_LINKS && isLink(place); links++) {
+    const next = resolve(dirname(place), readlinkSync(place));
+    // Links among the devices only name them: messages speak of the name that was given.
+    if (statOf(next)?.isBlockDevice()) return path;
+    place = next;
+  }
+  return place;
+}
+
+function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+}
+
+/**
+ * What cannot be renamed at the end is found out now.
+ * @throws Failure when the file in the way, or its folder, may not be changed
+ */
+function refuseFixed(path: string, stats: BigIntStats | null, workPath: string): void {
+  const folder = dirname(resolve(path));
+  for (const place of [path, workPath, folder]) {
+    const how = fixedHow(place);
+    if (how === null) continue;
+    const text = `${place} is ${how}, so that ${path} cannot be replaced; change that with 'chattr -${how === 'immutable' ? 'i' : 'a'} ${place}'`;
+    throw new Failure('target', 'CANNOT_WRITE', text);
+  }
+  const uid = process.geteuid?.() ?? 0;
+  const around = statOf(folder);
+  const STICKY = 0o1000n;
+  const isOthers = stats !== null && uid !== 0 && stats.uid !== BigInt(uid);
+  if (isOthers && around !== null && (around.mode & STICKY) !== 0n && around.uid !== BigInt(uid)) {
+    const text = `${path} belongs to somebody else, and its folder lets only owners replace files; name another`;
+    throw new Failure('target', 'CANNOT_WRITE', text);
+  }
+}
+
+/** Marks that not even root may pass over (chattr). */
+function fixedHow(path: string): 'immutable' | 'append-only' | null {
+  const native = loadNative();
+  if (native === null || !existsSync(path)) return null;
+  const IMMUTABLE = 0x10;
+  const APPEND_ONLY = 0x20;
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const flags = native.fileFlags(fd) ?? 0;
+    if ((flags & IMMUTABLE) !== 0) return 'immutable';
+    return (flags & APPEND_ONLY) !== 0 ? 'append-only' : null;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function statOf(path: string): BigIntStats | null {
@@ -83,6 +155,8 @@ function planDevice(path: string, stats: BigIntStats, options: TargetOptions): T
     kind: 'device',
     workPath: path,
     takesOver: null,
+    isCopied: false,
+    inherits: null,
     holdsEarlierData: options.resume || options.check,
     description: details.join(', '),
     partitionStarts: device.partitionStarts,
@@ -149,6 +223,8 @@ function planCheck(path: string, stats: BigIntStats | null, options: TargetOptio
     kind: 'file',
     workPath: path,
     takesOver: null,
+    isCopied: false,
+    inherits: null,
     holdsEarlierData: true,
     description: `file of ${stats.size} bytes${remark}`,
     partitionStarts: [],
@@ -159,6 +235,9 @@ function planCheck(path: string, stats: BigIntStats | null, options: TargetOptio
 
 function planFile(path: string, stats: BigIntStats | null, options: TargetOptions): TargetPlan {
   const workPath = `${path}.part`;
+  if (isLink(workPath)) {
+    throw new Failure('target', 'NOT_A_TARGET', `${workPath} is in the way: it is a symbolic link`);
+  }
   const part = statOf(workPath);
   if (part !== null && !part.isFile()) {
     throw new Failure('target', 'NOT_A_TARGET', `${workPath} is in the way: it is not a file`);
@@ -173,6 +252,7 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
         'or replace it with --force',
     );
   }
+  refuseFixed(path, stats, workPath);
   const present = [...(stats === null ? [] : [path]), ...(part === null ? [] : [workPath])];
   for (const file of present) refuseLoopOn(file);
   const earlier = part ?? (mayTakeOver ? stats : null);
@@ -182,6 +262,11 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
     kind: 'file',
     workPath,
     takesOver: mayTakeOver ? path : null,
+    isCopied: mayTakeOver && stats.nlink > 1n,
+    inherits:
+      stats === null
+        ? null
+        : { mode: Number(stats.mode) & 0o7777, uid: Number(stats.uid), gid: Number(stats.gid) },
     holdsEarlierData: earlier !== null && earlier.size > 0n,
     description: `${earlier === null ? 'file' : `file with ${earlier.size} bytes of an earlier copy`}${allocated}`,
     partitionStarts: [],

@@ -2,15 +2,15 @@
  * Where a copy is written. A regular file is `NAME.part` until it is proven and synced, and then
  * gets its name; a block device is written in place.
  */
-import { constants } from 'node:fs';
-import { access, type FileHandle, open, rename } from 'node:fs/promises';
+import { type BigIntStats, constants, fstatSync, ftruncateSync, renameSync } from 'node:fs';
+import { access, copyFile, type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Failure } from '../../failure.js';
 import { isSyncing, syncHandle } from '../leave.js';
 import { loadNative } from '../native.js';
 import { PAGE_BYTES } from '../workers/page-memory.js';
 import { refuseLocked, takeLock } from './locks.js';
-import { assertStillThere } from './still-there.js';
+import { assertSize, assertStillThere, assertUnchanged } from './still-there.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
 import { planTarget, type TargetPlan } from './target-plan.js';
@@ -31,12 +31,19 @@ export interface ReadBack {
 export class TargetFile {
   #direct: FileHandle | null = null;
   #isClosed = false;
+  /** The work file has its name; before that, an existing file is only read. */
+  #isBegun: boolean;
+  #isWrittenSince = false;
+  /** What the file was like after our own last write; null while there is none. */
+  #mark: BigIntStats | null = null;
 
   private constructor(
     readonly plan: TargetPlan,
     private readonly handle: FileHandle,
     private readonly options: TargetOptions,
-  ) {}
+  ) {
+    this.#isBegun = !isTakenInPlace(plan);
+  }
 
   get fd(): number {
     return this.handle.fd;
@@ -56,14 +63,21 @@ export class TargetFile {
     return this.plan.kind === 'file' && !this.plan.holdsEarlierData;
   }
 
-  /** @throws Failure when the target cannot take the image */
-  static async open(options: TargetOptions): Promise<TargetFile> {
+  /**
+   * @param onAllocated how much of a file that is allocated first is there, 0 to 1
+   * @throws Failure when the target cannot take the image
+   */
+  static async open(
+    options: TargetOptions,
+    onAllocated: (ratio: number) => void = () => {},
+  ): Promise<TargetFile> {
     const plan = await planUnlocked(options);
     try {
-      if (plan.takesOver !== null) await rename(plan.takesOver, plan.workPath);
+      const { path, workPath } = plan;
+      if (plan.isCopied) await copyFile(path, workPath, constants.COPYFILE_FICLONE);
       const handle = await openWork(plan, options);
       try {
-        if (!options.check) await prepareHandle(handle, plan, options);
+        if (!options.check) await prepareHandle(handle, plan, options, onAllocated);
       } catch (error) {
         await handle.close();
         throw error;
@@ -74,14 +88,38 @@ export class TargetFile {
     }
   }
 
+  /** The next thing is a write: an existing file gives up its name. @throws what the system says */
+  begin(): void {
+    this.#isWrittenSince = true;
+    if (this.#isBegun) return;
+    renameSync(this.plan.path, this.plan.workPath);
+    this.#isBegun = true;
+    ftruncateSync(this.fd, this.options.sizeBytes);
+  }
+
+  /** A write of ours came back. @throws Failure when somebody else has cut the file */
+  noteWritten(): void {
+    if (this.plan.kind === 'file') assertSize(this.fd, this.plan.workPath, this.options.sizeBytes);
+  }
+
   /** Brings everything to the disk. @param veil has what has to be written last */
   async sync(veil: Veil | null = null): Promise<void> {
     try {
+      if (this.plan.kind === 'file') this.#look();
       await syncHandle(this.handle);
       await veil?.lift(this.handle);
+      if (this.plan.kind === 'file') this.#look();
     } catch (error) {
       throw asFailure(this.path, error, 'write');
     }
+  }
+
+  /** Takes a mark after a write of ours; later, nothing may have changed since. */
+  #look(): void {
+    const stats = fstatSync(this.fd, { bigint: true });
+    if (this.#mark === null || this.#isWrittenSince) this.#mark = stats;
+    else assertUnchanged(this.#mark, stats, this.plan.workPath);
+    this.#isWrittenSince = false;
   }
 
   /** For reading a synced copy back, past the system's cache where that can be done. */
@@ -105,21 +143,26 @@ export class TargetFile {
     return { fd: this.fd, isDirect: false, description };
   }
 
-  /** Brings everything to the disk and gives the copy its name. */
-  async finish(): Promise<void> {
-    await this.sync();
+  /**
+   * Brings everything to the disk and gives the copy its name.
+   * @returns what the operator should know of a copy that is there, or null
+   */
+  async finish(): Promise<string | null> {
     try {
-      await assertStillThere(this.handle, this.plan, this.options.sizeBytes);
-      if (this.plan.kind === 'file') {
-        await rename(this.plan.workPath, this.path);
-        const folder = await open(dirname(resolve(this.path)), 'r');
-        await folder.sync();
-        await folder.close();
-      }
-      await this.close();
+      // A file that held the image already may be longer than it.
+      if (!this.#isBegun && !(await this.hasRightSize())) this.begin();
+      await this.sync();
+      const { path, workPath, kind } = this.plan;
+      const name = this.#isBegun ? workPath : path;
+      await assertStillThere(this.handle, name, kind, this.options.sizeBytes);
+      if (kind === 'file') this.#look();
+      if (kind === 'file' && this.#isBegun) await rename(workPath, path);
     } catch (error) {
       throw asFailure(this.path, error, 'write');
     }
+    const remark = this.plan.kind === 'file' ? await syncFolder(this.path) : null;
+    await this.close();
+    return remark;
   }
 
   /** A target that is only checked: whether it ends where the image does. A device may be larger. */
@@ -151,7 +194,7 @@ export async function planUnlocked(options: TargetOptions): Promise<TargetPlan> 
 async function openWork(plan: TargetPlan, options: TargetOptions): Promise<FileHandle> {
   const flags = flagsFor(plan, options);
   try {
-    return await open(plan.workPath, flags, 0o666);
+    return await open(isTakenInPlace(plan) ? plan.path : plan.workPath, flags, 0o666);
   } catch (error) {
     const isClaimed = (error as NodeJS.ErrnoException).code === 'EBUSY';
     // LVM or RAID claims it, and the operator overrules that. What is mounted was refused before.
@@ -187,36 +230,75 @@ function flagsFor(plan: TargetPlan, options: TargetOptions): number {
   if (options.check) return constants.O_RDONLY;
   // On a block device O_EXCL fails while it is mounted or claimed by swap, LVM or RAID.
   if (plan.kind === 'device') return constants.O_RDWR | constants.O_EXCL;
-  return constants.O_RDWR | constants.O_CREAT;
+  return constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 }
 
 async function prepareHandle(
   handle: FileHandle,
   plan: TargetPlan,
   options: TargetOptions,
+  onAllocated: (ratio: number) => void,
 ): Promise<void> {
   await takeLock(handle, plan.path);
   if (plan.kind === 'device') return;
+  if (plan.inherits !== null) await inherit(handle, plan.inherits);
   const { size } = await handle.stat();
-  if (size !== options.sizeBytes) await handle.truncate(options.sizeBytes);
-  if (!options.sparse) await allocate(handle, plan.holdsEarlierData ? size : 0, options.sizeBytes);
+  if (!options.sparse) await allocate(handle, plan, size, options.sizeBytes, onAllocated);
+  // A file that is taken over stays as it is until something is written.
+  if (!isTakenInPlace(plan) && size !== options.sizeBytes) await handle.truncate(options.sizeBytes);
+}
+
+/** Whether an existing file is used under its own name, until the first write. */
+function isTakenInPlace({ takesOver, isCopied }: TargetPlan): boolean {
+  return takesOver !== null && !isCopied;
+}
+
+/** Who may use the file that is replaced, may use its copy. */
+async function inherit(
+  handle: FileHandle,
+  { mode, uid, gid }: NonNullable<TargetPlan['inherits']>,
+): Promise<void> {
+  try {
+    const own = await handle.stat();
+    if (own.uid !== uid || own.gid !== gid) await handle.chown(uid, gid);
+    if ((own.mode & 0o7777) !== mode) await handle.chmod(mode);
+  } catch {
+    // Only root may give files away, and some file systems know no owners.
+  }
 }
 
 /**
  * Reserves the file's whole size, so that too little space is found out now.
  * @param from bytes before this hold data that must stay
  */
-async function allocate(handle: FileHandle, from: number, sizeBytes: number): Promise<void> {
-  const native = loadNative();
-  if (native !== null) {
-    const status = native.allocate(handle.fd, sizeBytes);
-    if (status === 0) return;
-    const ENOSPC = 28;
-    if (status === ENOSPC) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
-  }
+async function allocate(
+  handle: FileHandle,
+  plan: TargetPlan,
+  from: number,
+  sizeBytes: number,
+  onAllocated: (ratio: number) => void,
+): Promise<void> {
+  const status = loadNative()?.allocate(handle.fd, sizeBytes, isTakenInPlace(plan)) ?? -1;
+  if (status === 0) return;
+  const ENOSPC = 28;
+  if (status === ENOSPC) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+  if (isTakenInPlace(plan)) return;
   const zeros = Buffer.alloc(4 * 1024 * 1024);
-  for (let at = from; at < sizeBytes; at += zeros.length) {
+  for (let at = plan.holdsEarlierData ? from : 0; at < sizeBytes; at += zeros.length) {
     await handle.write(zeros, 0, Math.min(zeros.length, sizeBytes - at), at);
+    onAllocated(Math.min(1, (at + zeros.length) / sizeBytes));
+  }
+}
+
+/** The name is there; that it survives a power cut as well is up to the folder. @returns why it may not */
+async function syncFolder(path: string): Promise<string | null> {
+  try {
+    const folder = await open(dirname(resolve(path)), 'r');
+    await folder.sync().finally(() => folder.close());
+    return null;
+  } catch (error) {
+    const { message } = error as Error;
+    return `the copy is proven and has its name, but its folder cannot be synced (${message}): after a power cut it may still be called ${path}.part`;
   }
 }
 
