@@ -29,6 +29,8 @@ export class Reception {
   /** Why the copy cannot go on, or null. */
   failure: Failure | null = null;
   packetsBad = 0;
+  /** The session was heard from another address: whoever serves it is to be asked where it is. */
+  #hasMoved = false;
   readonly #parts: ReceptionParts;
 
   constructor(parts: ReceptionParts) {
@@ -38,8 +40,17 @@ export class Reception {
   /** Takes a server's answer to a map request. */
   handleDescription(description: ImageDescription, from: ServerAddress, now: number): void {
     const { choice } = this.#parts;
-    if (from.address === choice.server?.address) this.#hearAgain(description, now);
+    const isSameSession = description.session === choice.description?.session;
+    if (from.address === choice.server?.address) this.#hearAgain(description, from, now);
+    else if (isSameSession && this.#isSame(description)) this.#hearAgain(description, from, now);
     else this.#consider(description, from, now);
+  }
+
+  /** Takes a packet of the group that did not come from the server: its address may have changed. */
+  handleStranger(bytes: Buffer, offset: number, now: number): void {
+    if (!this.#parts.receiver.isOwnSession(bytes, offset)) return;
+    this.#hasMoved = true;
+    this.#parts.patience.heardForeign(now);
   }
 
   /** Takes an answer while the client parts: the report is for whoever serves this image now. */
@@ -49,12 +60,15 @@ export class Reception {
   }
 
   /** The chosen server's answer. */
-  #hearAgain(description: ImageDescription, now: number): void {
+  #hearAgain(description: ImageDescription, from: ServerAddress, now: number): void {
     const { choice, patience, receiver } = this.#parts;
     patience.heard(now);
     if (description.session !== choice.description?.session) {
       this.#rejoin(description, choice.server!, now);
     } else {
+      // Its addresses may have changed.
+      choice.renew(description, from);
+      this.#hasMoved = false;
       receiver.knowPosition(description.position);
       if (!receiver.knowMap(description.mapId, now)) {
         this.failure = choice.otherImage(description);
@@ -140,7 +154,7 @@ export class Reception {
       receiver.askAgain(now);
     }
     if (patience.takeRediscovery(now)) {
-      const to = this.#isAlone(now) ? null : choice.server;
+      const to = this.#hasMoved || this.#isAlone(now) ? null : choice.server;
       send({ bytes: choice.newRequest(now), to });
     }
   }

@@ -31,6 +31,12 @@ export class ServerChoice {
     return this.#server;
   }
 
+  /** Where the stream comes from: a server with several addresses answers from another. */
+  get streamAddress(): string | null {
+    const stream = this.#description?.streamAddress ?? '';
+    return stream === '' ? (this.#server?.address ?? null) : stream;
+  }
+
   get description(): ImageDescription | null {
     return this.#description;
   }

@@ -82,7 +82,12 @@ export class ClientSession {
     return this.#phase === 'finished';
   }
 
-  /** The server whose group packets count, once chosen. */
+  /** The address whose group packets count, once a server is chosen. */
+  get streamAddress(): string | null {
+    return this.#choice.streamAddress;
+  }
+
+  /** The server that was chosen. */
   get serverAddress(): string | null {
     return this.#choice.server?.address ?? null;
   }
@@ -99,6 +104,11 @@ export class ClientSession {
   /** No memory is left for group packets until a store is done: leave them in the socket. */
   get isCrowded(): boolean {
     return this.#receiver?.isCrowded ?? false;
+  }
+
+  /** Anything of the session has come by the group. */
+  get hasHeardGroup(): boolean {
+    return this.#receiver?.hasHeard ?? false;
   }
 
   get isExhausted(): boolean {
@@ -246,6 +256,7 @@ export class ClientSession {
     }
     if (!isFromServer || this.#phase !== 'receiving') {
       if (!isFromServer) this.#packetsBad++;
+      if (this.#phase === 'receiving') reception.handleStranger(bytes, offset, now);
       return false;
     }
     return reception.handlePacket(bytes, offset, length, now);

@@ -22,7 +22,7 @@ export class GroupInlet {
    * @returns whether there were blocks of the stream among them
    */
   take(bytes: Buffer, start: number, end: number, address: string): boolean {
-    const isFromServer = isSameAddress(address, this.#session.serverAddress);
+    const isFromServer = isSameAddress(address, this.#session.streamAddress);
     if (this.#stash.isEmpty && !this.#session.isExhausted) {
       return this.#session.handleGroup(bytes, start, end, isFromServer, now());
     }

@@ -42,6 +42,8 @@ export interface Native {
   lock(fd: number, isExclusive: boolean): boolean;
   /** Lets go of what the system keeps in memory of a synced file. */
   dropCache(fd: number): void;
+  /** The name of an interface that was named in another way (altname); null when there is none. */
+  interfaceName(wanted: string): string | null;
   /** Marks of a file (FS_IOC_GETFLAGS: immutable and the like); null where there are none. */
   fileFlags(fd: number): number | null;
   /** Ends the process at once: no thread is waited for (_exit). */
@@ -85,6 +87,10 @@ function load(): Native | null {
       'int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)',
     );
     const sendmsg = libc.func('int64_t sendmsg(int fd, void *message, int flags)');
+    const ifNameToIndex = libc.func('uint32_t if_nametoindex(const char *name)');
+    const ifIndexToName = libc.func(
+      'uintptr_t if_indextoname(uint32_t index, _Out_ uint8_t *name)',
+    );
     const ioctlBytes = libc.func('int ioctl(int fd, uint64_t request, _Out_ uint8_t *value)');
     const ioctl = libc.func('int ioctl(int fd, uint64_t request, uint64_t argument)');
     const flock = libc.func('int flock(int fd, int operation)');
@@ -109,6 +115,12 @@ function load(): Native | null {
         return flock(fd, (isExclusive ? 2 : 1) | LOCK_NB) === 0 || koffi.errno() !== EWOULDBLOCK;
       },
       exit: libc.func('void _exit(int status)'),
+      interfaceName(wanted) {
+        const index = ifNameToIndex(wanted);
+        const name = Buffer.alloc(16);
+        if (index === 0 || ifIndexToName(index, name) === 0n) return null;
+        return name.toString('latin1').replace(/\0.*$/s, '');
+      },
       fileFlags(fd) {
         const FS_IOC_GETFLAGS = 0x80086601;
         const bytes = Buffer.alloc(8);

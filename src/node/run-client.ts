@@ -16,10 +16,18 @@ import { now } from './clock.js';
 import { debugLog } from './debug-log.js';
 import { GroupInlet } from './group-inlet.js';
 import { machineOf } from './machine.js';
+import { causeOfSilence, type NetCounters, readCounters } from './net/diagnosis.js';
 import { type GroupReceiver, openGroupReceiver } from './net/group-receiver.js';
-import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
+import { SilenceWatch } from './net/membership.js';
+import {
+  awaitInterface,
+  blockSizeFor,
+  type ChosenInterface,
+  refuseLargeMtu,
+} from './net/network-interface.js';
 import { sendByAgain, startRenewing } from './net/renewal.js';
 import { openRequestSocket } from './net/request-socket.js';
+import { SendTrouble, type TroubleNews, troubleText } from './net/send-trouble.js';
 import { type ClientOptions, DEFAULT_GROUP, DEFAULT_SERVER_PORT } from './options.js';
 import { ClientDisk } from './target/client-disk.js';
 import { planUnlocked, refuseEarly, type TargetOptions } from './target/target.js';
@@ -28,6 +36,10 @@ import type { TargetPlan } from './target/target-plan.js';
 const debug = debugLog('multiclient:run');
 
 const PROGRESS_MS = 200;
+/** A server that is there speaks every second, once it is asked. */
+const SILENCE_MS = 3000;
+/** With answers, but nothing of the group for so long, the likely cause is told. */
+const EXPLAIN_AFTER_MS = 5000;
 
 export async function runClient(
   options: ClientOptions,
@@ -38,7 +50,10 @@ export async function runClient(
   const digestOf = await loadBlake3();
   for (;;) {
     signal.throwIfAborted();
-    const chosen = chooseInterface(options.interface, options.group);
+    const tell = (text: string): void => observe({ type: 'notice', text });
+    const { interface: wanted, group, giveUpMs = Number.POSITIVE_INFINITY } = options;
+    const chosen = await awaitInterface(wanted, group, giveUpMs, tell, signal);
+    refuseLargeMtu(options.mtu, chosen);
     const client = new Client(options, observe, chosen, digestOf);
     try {
       await client.open();
@@ -83,6 +98,11 @@ class Client {
   #isFinishing = false;
   #isEnded = false;
   #isTendQueued = false;
+  readonly #silence = new SilenceWatch(SILENCE_MS, now());
+  readonly #trouble = new SendTrouble();
+  /** How far packets got when the server had just answered; null while that is not to be explained. */
+  #countersAtBegin: NetCounters | null = null;
+  #beganMs = 0;
   readonly #alarm = new Alarm(() => this.#tend());
   #progressTimer: NodeJS.Timeout | undefined;
   #renewal: NodeJS.Timeout | undefined;
@@ -133,7 +153,8 @@ class Client {
     this.#socket = socket;
     const renew = (chosen: ChosenInterface) => {
       sendByAgain(socket, chosen);
-      return receiver.rejoin(chosen);
+      this.#explainSilence(chosen.label);
+      return receiver.tendMembership(chosen, this.#silence.isDue(now()));
     };
     const tell = (text: string) => this.#observe({ type: 'notice', text });
     this.#renewal = startRenewing(this.#options.interface, group, renew, tell);
@@ -159,6 +180,7 @@ class Client {
   /** @returns whether there were blocks of the stream among them */
   #takeGroup(bytes: Buffer, start: number, end: number, address: string): boolean {
     if (this.#isEnded) return false;
+    this.#silence.hear(now());
     const isStream = this.#inlet.take(bytes, start, end, address);
     // While a chunk that is just whole is still in the processor's cache.
     if (this.#disk?.storesAtOnce) this.#submitOrders();
@@ -227,8 +249,37 @@ class Client {
     const port = to?.port ?? serverPort;
     const address = to?.address ?? serverHost ?? group;
     this.#socket!.send(bytes, port, address, (error) => {
-      if (error !== null) debug('request to %s: %s', address, error.message);
+      const code = (error as NodeJS.ErrnoException | null)?.code;
+      if (code !== undefined) debug('request to %s: %s', address, code);
+      const news =
+        code === undefined
+          ? this.#trouble.succeeded(bytes.length)
+          : this.#trouble.failed(code, bytes.length, now());
+      if (news !== null) this.#tellTrouble(news, address);
     });
+  }
+
+  #tellTrouble(news: TroubleNews, address: string): void {
+    if (news.kind === 'over') {
+      this.#tell('requests can be sent again');
+    } else if (news.isNew) {
+      this.#tell(troubleText(`${address} on interface ${this.#chosen.label}`, news.code));
+    }
+  }
+
+  #tell(text: string): void {
+    this.#observe({ type: 'notice', text });
+  }
+
+  /** The server answers, and nothing of the group comes: says why, once. */
+  #explainSilence(interfaceName: string): void {
+    const before = this.#countersAtBegin;
+    if (before === null || now() - this.#beganMs < EXPLAIN_AFTER_MS) return;
+    this.#countersAtBegin = null;
+    if (this.#session.hasHeardGroup) return;
+    const { group, port } = this.#options;
+    const stream = this.#session.streamAddress ?? '';
+    this.#tell(causeOfSilence(interfaceName, group, port, stream, before));
   }
 
   #submitOrders(): void {
@@ -253,6 +304,8 @@ class Client {
   /** A server is chosen: open the target, or say what would be done with it. */
   #begin(): void {
     this.#isOpening = true;
+    this.#countersAtBegin = readCounters();
+    this.#beganMs = now();
     const { imageSize, chunkSize, name, sectorSizeBytes } = this.#session.description!;
     const { output, sparse, force, resume, check, verify, discard } = this.#options;
     const wanted = { output, imageName: name, sizeBytes: imageSize, sectorSizeBytes };

@@ -16,12 +16,20 @@ import { loadBlake3 } from './blake3.js';
 import { now } from './clock.js';
 import { CopyCount } from './copy-count.js';
 import { debugLog } from './debug-log.js';
+import { AnswerSockets, type AskingPeer } from './net/answer-sockets.js';
 import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
-import { blockSizeFor, type ChosenInterface, chooseInterface } from './net/network-interface.js';
+import { type Membership, SilenceWatch } from './net/membership.js';
+import {
+  awaitInterface,
+  blockSizeFor,
+  type ChosenInterface,
+  refuseLargeMtu,
+} from './net/network-interface.js';
 import { OwnAddresses } from './net/own-addresses.js';
-import { joinAgain, sendByAgain, startRenewing } from './net/renewal.js';
+import { sendByAgain, startRenewing } from './net/renewal.js';
 import { bindServerSocket } from './net/request-socket.js';
+import { SendTrouble, troubleText } from './net/send-trouble.js';
 import { createUdpSocket } from './net/socket-options.js';
 import type { ServerOptions } from './options.js';
 import { extentsOf } from './source/holes.js';
@@ -45,6 +53,8 @@ const CHUNK_SLOTS = 24;
 const TRAIN_BUFFERS = 16;
 const TRAIN_BUFFER_BYTES = 65_536;
 const PROGRESS_MS = 200;
+/** With no request for so long, a switch may have forgotten that we listen. */
+const SILENCE_MS = 60_000;
 /** After the last client that was waited for: its farewell leaves, and reports that crossed are answered. */
 const LINGER_MS = 10;
 /** A notice that ends everything is repeated, since any packet may be lost. */
@@ -62,7 +72,15 @@ export async function runServer(
     await prepareImage(source, observe, signal).finally(() => closeSync(source.fd));
     return;
   }
-  const chosen = chooseInterface(options.interface, options.group);
+  const tell = (text: string): void => observe({ type: 'notice', text });
+  const chosen = await awaitInterface(
+    options.interface,
+    options.group,
+    Number.POSITIVE_INFINITY,
+    tell,
+    signal,
+  );
+  refuseLargeMtu(options.mtu, chosen);
   const server = new Server(options, observe, source, chosen, await loadBlake3());
   try {
     await server.open();
@@ -96,6 +114,10 @@ class Server {
   #reader!: ChunkReader;
   #sender!: GroupSender;
   #session!: ServerSession;
+  #membership!: Membership;
+  #answers!: AnswerSockets;
+  readonly #silence = new SilenceWatch(SILENCE_MS, now());
+  readonly #trouble = new SendTrouble();
   #count!: CopyCount;
   readonly #alarm = new Alarm(() => this.#pump());
   #isPumpQueued = false;
@@ -135,7 +157,7 @@ class Server {
     });
     this.#memory = new ChunkMemory(CHUNK_SLOTS, geometry.chunkSizeBytes);
     this.#jobs = new ChunkTurns(this.#memory, digestOf);
-    this.#socket = createUdpSocket(options.group, { reuse: false });
+    this.#socket = createUdpSocket(options.group, { reuse: true });
     this.#preparation = new Preparation(this.#map, this.#jobs, source.fd, extentsOf(source.fd), {
       isStreaming: () => this.#reader.isStreaming(now()),
       onComplete: () => this.#mapComplete(),
@@ -167,7 +189,7 @@ class Server {
       this.#source.fd,
       this.#compression,
     );
-    await bindServerSocket(this.#socket, this.#options, chosen);
+    this.#membership = await bindServerSocket(this.#socket, this.#options, chosen);
     this.#sender = await openGroupSender(
       { group, port, chosen, ttl, offload },
       this.#blockSize + BLOCK_HEADER_BYTES,
@@ -176,6 +198,7 @@ class Server {
       session: randomBytes(8).readBigUInt64BE(),
       name: this.#source.name,
       sectorSizeBytes: sectorSizeOfSource(this.#source),
+      streamAddress: () => this.#sender.sourceAddress.split('%')[0]!,
       group,
       port,
       serverPort,
@@ -211,13 +234,13 @@ class Server {
       this.#settle = { resolve, reject };
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
-      this.#socket.on('message', (bytes, { address, port }) => {
-        // From the server's port it is the server's own question to other servers, which comes back to it.
-        const isOwnMachine = port !== this.#options.serverPort && this.#ownAddresses.has(address);
-        if (isOwnMachine) this.#sender.loopBack();
-        this.#session.handleDatagram(bytes, { address, port }, now());
-        this.#queuePump();
-      });
+      const { group, serverPort } = this.#options;
+      this.#socket.on('message', (bytes, { address, port }) =>
+        this.#take(bytes, { address, port }),
+      );
+      this.#answers = new AnswerSockets(group, serverPort, (bytes, from) =>
+        this.#take(bytes, from),
+      );
       this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
       this.#renewal = startRenewing(
         this.#options.interface,
@@ -230,11 +253,41 @@ class Server {
     });
   }
 
+  #take(bytes: Buffer, from: AskingPeer): void {
+    this.#silence.hear(now());
+    // From the server's port it is the server's own question to other servers, which comes back to it.
+    const { address, port } = from;
+    const isOwnMachine = port !== this.#options.serverPort && this.#ownAddresses.has(address);
+    if (isOwnMachine) this.#sender.loopBack();
+    this.#session.handleDatagram(bytes, from, now());
+    this.#queuePump();
+  }
+
   #renew(chosen: ChosenInterface): boolean {
     this.#ownAddresses.lookUp();
+    this.#answers.tend();
     this.#sender.renew(chosen);
     sendByAgain(this.#socket, chosen);
-    return joinAgain(this.#socket, this.#options.group, chosen);
+    return this.#membership.tend(chosen, this.#silence.isDue(now()));
+  }
+
+  /** Says when nothing gets out, and does what can be done. */
+  #noteSend(error: Error | null, packetBytes: number): void {
+    if (error === null) {
+      if (this.#trouble.succeeded(packetBytes) !== null) this.#tell('packets can be sent again');
+      return;
+    }
+    const code = (error as NodeJS.ErrnoException).code ?? error.message;
+    const news = this.#trouble.failed(code, packetBytes, now());
+    if (news?.kind !== 'failing') return;
+    const done = this.#sender.mend(code);
+    const place = `group ${this.#options.group} on interface ${this.#chosen.label}`;
+    if (news.isNew) this.#tell(troubleText(place, code));
+    if (done !== null) this.#tell(done);
+  }
+
+  #tell(text: string): void {
+    this.#observe({ type: 'notice', text });
   }
 
   /** Many things may happen in one turn of the event loop: one pump after them is enough. */
@@ -262,12 +315,13 @@ class Server {
       this.#freeTrains.pop();
       const { length, packetBytes, to, payloads } = transmit;
       const done = (error: Error | null) => {
-        if (error !== null) debug('send: %s', error.message);
+        if (to === null) this.#noteSend(error, packetBytes);
+        else if (error !== null) debug('answer: %s', error.message);
         this.#freeTrains.push(train);
         if (!this.#isPumping) this.#queuePump();
       };
       if (to === null) this.#sender.send({ bytes: train, length, packetBytes, payloads }, done);
-      else this.#socket.send(train, 0, length, to.port, to.address, done);
+      else this.#socketFor(to).send(train, 0, length, to.port, to.address, done);
       at = now();
     }
     this.#isPumping = false;
@@ -277,6 +331,11 @@ class Server {
     this.#tellEvents();
     // Without room, the end of a send wakes us.
     if (this.#hasRoom) this.#alarm.set(session.nextDeadline(at), at);
+  }
+
+  /** Answers come from the address that was asked. */
+  #socketFor({ via }: AskingPeer): dgram.Socket {
+    return via !== undefined && this.#answers.isOpen(via) ? via : this.#socket;
   }
 
   /** Whether another train could be packed and sent. */
@@ -403,6 +462,7 @@ class Server {
     clearInterval(this.#renewal);
     await this.#sayGoodbye();
     this.#sender?.close();
+    this.#answers?.close();
     this.#socket.close();
     await this.#jobs.close();
   }

@@ -6,6 +6,8 @@ export interface ServerConfig {
   name: string;
   /** Bytes of a sector that the image's partition table counts in; 0 when it tells none. */
   sectorSizeBytes?: number;
+  /** The address that the stream comes from, as it is now; '' when it is the one that answers. */
+  streamAddress?: () => string;
   group: string;
   port: number;
   /** Port of requests, on which other servers are looked for. */

@@ -89,7 +89,7 @@ export class Reception {
       otherSessions: neighbours.count(now),
       position: stream.position,
       sectorSizeBytes: sectorSizeBytes ?? 0,
-      streamAddress: '',
+      streamAddress: this.#config.streamAddress?.() ?? '',
       name,
     });
   }

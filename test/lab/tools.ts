@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path';
 /** What the tests start, and the Debian packages that have it. */
 const testPackages: Record<string, string> = {
   blkid: 'util-linux',
+  bridge: 'iproute2',
   bzip2: 'bzip2',
   chattr: 'e2fsprogs',
   cmp: 'diffutils',
@@ -25,6 +26,7 @@ const testPackages: Record<string, string> = {
   partx: 'util-linux',
   'qemu-img': 'qemu-utils',
   sfdisk: 'fdisk',
+  sysctl: 'procps',
   tc: 'iproute2',
   xz: 'xz-utils',
   zstd: 'zstd',

@@ -14,8 +14,12 @@ export interface GroupReceiver {
   readonly receiveBufferBytes: number;
   /** From now on the stream's packets are `packetBytes` long. */
   expect(packetBytes: number): void;
-  /** Joins the group on an interface that was made anew. @returns whether it had to */
-  rejoin(chosen: ChosenInterface): boolean;
+  /**
+   * Looks after the membership in the group.
+   * @param isDoubted nothing has come for long: a switch may have forgotten it
+   * @returns whether the system had lost it
+   */
+  tendMembership(chosen: ChosenInterface, isDoubted: boolean): boolean;
   close(): void;
 }
 

@@ -3,6 +3,7 @@
  * or, where that is missing, one plain datagram at a time.
  */
 import type dgram from 'node:dgram';
+import { constants } from 'node:os';
 import type { Payloads } from '../../server/train.js';
 import { loadNative, type Native } from '../native.js';
 import { descriptorOf } from './descriptors.js';
@@ -11,6 +12,7 @@ import type { ChosenInterface } from './network-interface.js';
 import { PlainSender } from './plain-sender.js';
 import { sendByAgain } from './renewal.js';
 import {
+  allowFragments,
   createUdpSocket,
   openNativeSocket,
   SOL_UDP,
@@ -19,7 +21,7 @@ import {
   UDP_SEGMENT,
 } from './socket-options.js';
 import { longestTrainBytes } from './train-length.js';
-import { TrainSender, WAITS } from './train-sender.js';
+import { copyTrain, TrainSender, WAITS } from './train-sender.js';
 import { adoptSocket, bindSocket, connectSocket, networkFailure } from './udp-binding.js';
 
 export interface GroupOptions {
@@ -57,8 +59,12 @@ export interface GroupSender {
   send(outgoing: Outgoing, done: (error: Error | null) => void): void;
   /** From now on programs on this machine hear what is sent, too. */
   loopBack(): void;
-  /** Sends by an interface that may have been made anew. */
+  /** Sends by an interface that may have been made anew, or have other addresses. */
   renew(chosen: ChosenInterface): void;
+  /** Tries to do something about sends that fail. @returns what was done, as a clause, or null */
+  mend(code: string): string | null;
+  /** The address that packets come from, as far as it is known. */
+  readonly sourceAddress: string;
   close(): void;
 }
 
@@ -99,9 +105,51 @@ export async function openGroupSender(
   }
   socket.removeAllListeners('error');
   socket.on('error', () => {});
+  const line = new Line(socket, group, port);
   return native !== null && canSegment
-    ? trainSender(native, fd, socket, packetBytes)
-    : plainSender(socket, fd);
+    ? trainSender(native, fd, socket, packetBytes, line)
+    : plainSender(socket, fd, line);
+}
+
+/** The socket's connection to the group, which has a source address of its own. */
+class Line {
+  #isConnecting = false;
+
+  constructor(
+    private readonly socket: dgram.Socket,
+    private readonly group: string,
+    private readonly port: number,
+  ) {}
+
+  get sourceAddress(): string {
+    try {
+      return this.socket.address().address;
+    } catch {
+      return '';
+    }
+  }
+
+  /** Sends from the address that the interface has now. */
+  renew(chosen: ChosenInterface): void {
+    sendByAgain(this.socket, chosen);
+    const { multicastAddress } = chosen;
+    const isIPv4 = multicastAddress !== undefined && !isIPv6Address(this.group);
+    if (isIPv4 && multicastAddress !== this.sourceAddress) this.reconnect();
+  }
+
+  reconnect(): void {
+    if (this.#isConnecting) return;
+    this.#isConnecting = true;
+    try {
+      this.socket.disconnect();
+    } catch {
+      // It was not connected.
+    }
+    const over = (): void => {
+      this.#isConnecting = false;
+    };
+    connectSocket(this.socket, this.group, this.port).then(over, over);
+  }
 }
 
 function trainSender(
@@ -109,22 +157,48 @@ function trainSender(
   fd: number,
   socket: dgram.Socket,
   packetBytes: number,
+  line: Line,
 ): GroupSender {
   const mostTrainBytes = longestTrainBytes(packetBytes);
   const sender = new TrainSender(native, fd, mostTrainBytes);
+  /** Once the card or the path takes no trains. */
+  let plain: PlainSender | null = null;
+  const whole = Buffer.alloc(mostTrainBytes);
   return {
     transport: 'segmentation offload',
     mostTrainBytes,
     gathers: true,
     get isBusy() {
-      return sender.isBusy;
+      return plain?.isBusy ?? sender.isBusy;
+    },
+    get sourceAddress() {
+      return line.sourceAddress;
     },
     send({ bytes, length, packetBytes, payloads }, done) {
+      if (plain !== null) {
+        if (payloads === null) bytes.copy(whole, 0, 0, length);
+        else copyTrain(whole, bytes, length, packetBytes, payloads);
+        plain.send(whole, length, packetBytes, done);
+        return;
+      }
       const result = sender.send(bytes, length, packetBytes, payloads, () => done(null));
-      if (result !== WAITS) done(result === 0 ? null : new Error(`error ${result}`));
+      if (result !== WAITS) done(result === 0 ? null : systemError(result));
     },
     loopBack: () => socket.setMulticastLoopback(true),
-    renew: (now) => sendByAgain(socket, now),
+    renew: (now) => line.renew(now),
+    mend(code) {
+      const mayBeTrains = code === 'EMSGSIZE' || code === 'EIO' || code === 'EINVAL';
+      if (!mayBeTrains) {
+        line.reconnect();
+        return null;
+      }
+      if (code === 'EINVAL') line.reconnect();
+      if (plain !== null) return null;
+      native.setOption(fd, SOL_UDP, UDP_SEGMENT, 0);
+      allowFragments(native, fd, isIPv6Address(line.sourceAddress));
+      plain = new PlainSender(socket, fd);
+      return 'from now on they go as plain datagrams, in fragments where need be';
+    },
     close() {
       sender.stop();
       socket.close();
@@ -132,7 +206,13 @@ function trainSender(
   };
 }
 
-function plainSender(socket: dgram.Socket, fd: number): GroupSender {
+/** What the system said, as an error of Node's kind. */
+function systemError(number: number): NodeJS.ErrnoException {
+  const code = Object.entries(constants.errno).find(([, value]) => value === number)?.[0];
+  return Object.assign(new Error(`error ${number}`), { code: code ?? `error ${number}` });
+}
+
+function plainSender(socket: dgram.Socket, fd: number, line: Line): GroupSender {
   const sender = new PlainSender(socket, fd);
   return {
     transport: 'plain datagrams',
@@ -142,8 +222,20 @@ function plainSender(socket: dgram.Socket, fd: number): GroupSender {
       return sender.isBusy;
     },
     send: ({ bytes, length, packetBytes }, done) => sender.send(bytes, length, packetBytes, done),
+    get sourceAddress() {
+      return line.sourceAddress;
+    },
     loopBack: () => socket.setMulticastLoopback(true),
-    renew: (now) => sendByAgain(socket, now),
+    renew: (now) => line.renew(now),
+    mend(code) {
+      const native = loadNative();
+      if (code !== 'EMSGSIZE') line.reconnect();
+      else if (native !== null && fd >= 0) {
+        allowFragments(native, fd, isIPv6Address(line.sourceAddress));
+        return 'from now on they go in fragments';
+      }
+      return null;
+    },
     close: () => sender.close(),
   };
 }

@@ -7,10 +7,10 @@ import type dgram from 'node:dgram';
 import { descriptorOf } from './descriptors.js';
 import type { GroupHandler, GroupReceiver } from './group-receiver.js';
 import type { GroupOptions } from './group-sender.js';
+import { Membership } from './membership.js';
 import { PlainReader } from './plain-reader.js';
-import { joinAgain } from './renewal.js';
 import { Rest } from './rest.js';
-import { createUdpSocket, tryGrowReceiveBuffer } from './socket-options.js';
+import { createUdpSocket, joinNodeGroup, tryGrowReceiveBuffer } from './socket-options.js';
 import { bindSocket, connectSocket, networkFailure } from './udp-binding.js';
 
 /** Datagrams in a row that make their sender the stream's. */
@@ -27,11 +27,10 @@ export async function openPlainReceiver(
   const socket = createUdpSocket(group, { reuse: true });
   // Bound to the group's own address, the socket hears no other group of this port.
   const fd = await descriptorOf(() => bindSocket(socket, group, port));
-  try {
-    socket.addMembership(group, chosen.multicastAddress);
-  } catch (error) {
+  const membership = new Membership(group, (now) => joinNodeGroup(socket, group, now));
+  if (!membership.join(chosen)) {
     socket.close();
-    throw networkFailure(error, group, chosen);
+    throw networkFailure(new Error('the group cannot be joined'), group, chosen);
   }
   const receiveBufferBytes = tryGrowReceiveBuffer(socket);
   socket.on('error', () => {});
@@ -41,7 +40,7 @@ export async function openPlainReceiver(
     transport: 'plain datagrams',
     receiveBufferBytes,
     expect() {},
-    rejoin: (chosenNow) => joinAgain(socket, group, chosenNow),
+    tendMembership: (now, isDoubted) => membership.tend(now, isDoubted),
     close: () => receiver.close(),
   };
 }

@@ -8,6 +8,7 @@ import { BatchReader } from './batch-reader.js';
 import { isIPv6Address } from './family.js';
 import type { GroupHandler, GroupReceiver } from './group-receiver.js';
 import type { GroupOptions } from './group-sender.js';
+import { Membership } from './membership.js';
 import {
   growNativeReceiveBuffer,
   joinGroup,
@@ -42,7 +43,8 @@ export function openPolledReceiver(
 ): GroupReceiver {
   // Bound to the group's own address, the socket hears no other group of this port.
   const fd = openNativeSocket(native, socketAddress(group, port, chosen.label));
-  if (!joinGroup(native, fd, group, chosen)) {
+  const membership = new Membership(group, (now) => joinGroup(native, fd, group, now));
+  if (!membership.join(chosen)) {
     native.close(fd);
     throw networkFailure(new Error('the group cannot be joined'), group, chosen);
   }
@@ -55,7 +57,7 @@ export function openPolledReceiver(
     transport: canCoalesce ? 'batches and coalescing' : 'batches',
     receiveBufferBytes,
     expect: (packetBytes) => reader.expect(packetBytes),
-    rejoin: (chosenNow) => joinGroup(native, fd, group, chosenNow),
+    tendMembership: (now, isDoubted) => membership.tend(now, isDoubted),
     close: () => {
       poller.stop();
       native.close(fd);

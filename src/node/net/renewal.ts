@@ -1,11 +1,7 @@
 /**
- * A network interface can be removed and made anew under the same name: an adapter that is pulled and
- * plugged in again. The system then forgets who joined a group on it, and by which interface a
- * socket sends to groups, and tells nobody. So both are set anew every few seconds. Where nothing changed,
- * this does nothing: the system refuses to join twice, without a packet.
- *
- * A stale membership stays with its socket, of which Linux allows 20 (igmp_max_memberships): an adapter
- * may come back so often in one run.
+ * Interfaces and their addresses come and go while a program runs: an adapter that is pulled and plugged in
+ * again, a lease that ends. The system then forgets who joined a group on it, and by which interface
+ * a socket sends to groups, and tells nobody. So both are looked after every few seconds.
  */
 import type dgram from 'node:dgram';
 import { type ChosenInterface, chooseInterface } from './network-interface.js';
@@ -26,7 +22,7 @@ export function startRenewing(
   return setInterval(() => {
     const chosen = presentInterface(wanted, group);
     if (chosen === null || !renew(chosen)) return;
-    tell(`interface ${chosen.label} was made anew; joined ${group} there again`);
+    tell(`the system had lost group ${group} on interface ${chosen.label}; joined it there again`);
   }, RENEW_MS);
 }
 
@@ -36,16 +32,6 @@ function presentInterface(wanted: string | undefined, group: string): ChosenInte
     return chooseInterface(wanted, group);
   } catch {
     return null;
-  }
-}
-
-/** @returns whether it had to be joined again */
-export function joinAgain(socket: dgram.Socket, group: string, chosen: ChosenInterface): boolean {
-  try {
-    socket.addMembership(group, chosen.multicastAddress);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -3,8 +3,9 @@ import type dgram from 'node:dgram';
 import { Failure } from '../../failure.js';
 import { debugLog } from '../debug-log.js';
 import type { ClientOptions, ServerOptions } from '../options.js';
+import { Membership } from './membership.js';
 import type { ChosenInterface } from './network-interface.js';
-import { createUdpSocket } from './socket-options.js';
+import { createUdpSocket, joinNodeGroup } from './socket-options.js';
 
 const debug = debugLog('multiclient:requests');
 const debugServer = debugLog('multiserver:requests');
@@ -44,29 +45,40 @@ export async function openRequestSocket(
   return socket;
 }
 
+async function bindSocketTo(socket: dgram.Socket, port: number, taken: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', () => reject(new Failure('network', 'PORT_TAKEN', taken)));
+    socket.bind({ port, exclusive: true }, resolve);
+  });
+  socket.removeAllListeners('error');
+}
+
 /**
  * Binds the server's socket, and joins the group with it so that clients find the server.
  *
+ * @returns the membership, to be looked after
  * @throws Failure when the port is taken, or the group cannot be joined
  */
 export async function bindServerSocket(
   socket: dgram.Socket,
   { group, serverPort, ttl }: ServerOptions,
   chosen: ChosenInterface,
-): Promise<void> {
+): Promise<Membership> {
   const taken = `UDP port ${serverPort} is in use, perhaps by another multiserver; choose another with -s`;
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', () => reject(new Failure('network', 'PORT_TAKEN', taken)));
-    socket.bind({ port: serverPort, exclusive: true }, resolve);
-  });
-  socket.removeAllListeners('error');
+  // The port is ours alone, and yet shared with sockets for single addresses: the first is tried out.
+  const alone = createUdpSocket(group, { reuse: false });
+  await bindSocketTo(alone, serverPort, taken);
+  await new Promise<void>((resolve) => alone.close(() => resolve()));
+  await bindSocketTo(socket, serverPort, taken);
   socket.on('error', (error) => debugServer('%s', error.message));
   try {
-    socket.addMembership(group, chosen.multicastAddress);
     if (chosen.multicastAddress !== undefined) {
       socket.setMulticastInterface(chosen.multicastAddress);
     }
     socket.setMulticastTTL(ttl);
+    const membership = new Membership(group, (now) => joinNodeGroup(socket, group, now));
+    if (!membership.join(chosen)) throw new Error('the system refuses');
+    return membership;
   } catch (error) {
     const { message } = error as Error;
     throw new Failure(

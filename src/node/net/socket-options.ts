@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { Native } from '../native.js';
 import { isIPv6Address } from './family.js';
+import type { Leave } from './membership.js';
 import type { ChosenInterface } from './network-interface.js';
 import { portTaken } from './udp-binding.js';
 
@@ -20,7 +21,9 @@ const SO_RCVBUFFORCE = 33;
 const IPPROTO_IP = 0;
 const IP_ADD_MEMBERSHIP = 35;
 const IPPROTO_IPV6 = 41;
+const IP_DROP_MEMBERSHIP = 36;
 const IPV6_JOIN_GROUP = 20;
+const IPV6_LEAVE_GROUP = 21;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const WANTED_RECEIVE_BUFFER_BYTES = 64 * 1024 * 1024;
@@ -54,25 +57,33 @@ export function openNativeSocket(native: Native, address: Buffer): number {
   throw portTaken(address.readUInt16BE(2));
 }
 
-/** Joins a multicast group on an interface. @returns whether it could be joined */
+/** Joins a multicast group on an interface. @returns what leaves it again; null when it could not be joined */
 export function joinGroup(
   native: Native,
   fd: number,
   group: string,
   chosen: ChosenInterface,
-): boolean {
+): Leave | null {
   const name = chosen.multicastAddress === undefined ? undefined : chosen.label;
   if (isIPv6Address(group)) {
     const request = Buffer.alloc(20);
     ipv6Bytes(group).copy(request);
     request.writeUInt32LE(interfaceIndexOf(name), 16);
-    return native.setOptionBytes(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, request);
+    if (!native.setOptionBytes(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, request)) return null;
+    return () => native.setOptionBytes(fd, IPPROTO_IPV6, IPV6_LEAVE_GROUP, request);
   }
   const request = Buffer.alloc(12);
   ipv4Bytes(group).copy(request);
   if (chosen.multicastAddress !== undefined) ipv4Bytes(chosen.multicastAddress).copy(request, 4);
   request.writeInt32LE(interfaceIndexOf(name), 8);
-  return native.setOptionBytes(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, request);
+  if (!native.setOptionBytes(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, request)) return null;
+  return () => native.setOptionBytes(fd, IPPROTO_IP, IP_DROP_MEMBERSHIP, request);
+}
+
+/** Packets that are longer than the path's MTU are cut up on their way, rather than refused. */
+export function allowFragments(native: Native, fd: number, isV6: boolean): void {
+  const MTU_DISCOVER = isV6 ? 23 : 10;
+  native.setOption(fd, isV6 ? IPPROTO_IPV6 : IPPROTO_IP, MTU_DISCOVER, 0);
 }
 
 /** The kernel's number of an interface; 0 leaves the choice to it. */
@@ -116,6 +127,26 @@ function ipv6Bytes(address: string): Buffer {
   for (const [i, group] of [...left, ...zeros, ...right].entries())
     bytes.writeUInt16BE(group, i * 2);
   return bytes;
+}
+
+/** As `joinGroup`, of a socket of Node's. */
+export function joinNodeGroup(
+  socket: dgram.Socket,
+  group: string,
+  { multicastAddress }: ChosenInterface,
+): Leave | null {
+  try {
+    socket.addMembership(group, multicastAddress);
+  } catch {
+    return null;
+  }
+  return () => {
+    try {
+      socket.dropMembership(group, multicastAddress);
+    } catch {
+      // The system has forgotten it already.
+    }
+  };
 }
 
 /** Asks for a receive buffer as large as the system allows. @returns bytes granted */

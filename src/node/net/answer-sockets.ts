@@ -1,0 +1,83 @@
+/**
+ * Sockets for requests that are sent to one of this machine's addresses: answers then come from the
+ * address that was asked. From a socket for all addresses, they would come from the one that the
+ * system likes best, and a firewall that lets answers in does not know that.
+ */
+import type dgram from 'node:dgram';
+import { networkInterfaces } from 'node:os';
+import type { Peer } from '../../server/clients.js';
+import { debugLog } from '../debug-log.js';
+import { isIPv6Address } from './family.js';
+import { createUdpSocket } from './socket-options.js';
+
+const debug = debugLog('multiserver:requests');
+
+/** More addresses than machines have; the others are answered all the same. */
+const MOST_SOCKETS = 64;
+
+/** Who asked, and by which socket. */
+export interface AskingPeer extends Peer {
+  via?: dgram.Socket;
+}
+
+export type RequestHandler = (bytes: Buffer, from: AskingPeer) => void;
+
+export class AnswerSockets {
+  readonly #group: string;
+  readonly #port: number;
+  readonly #onRequest: RequestHandler;
+  readonly #sockets = new Map<string, dgram.Socket>();
+
+  constructor(group: string, port: number, onRequest: RequestHandler) {
+    this.#group = group;
+    this.#port = port;
+    this.#onRequest = onRequest;
+    this.tend();
+  }
+
+  /** Opens sockets for addresses that came, and closes those of addresses that went. */
+  tend(): void {
+    const present = this.#addresses();
+    for (const [address, socket] of this.#sockets) {
+      if (present.has(address)) continue;
+      this.#sockets.delete(address);
+      socket.close();
+    }
+    for (const address of present) {
+      if (!this.#sockets.has(address) && this.#sockets.size < MOST_SOCKETS) this.#open(address);
+    }
+  }
+
+  #addresses(): Set<string> {
+    const family = isIPv6Address(this.#group) ? 'IPv6' : 'IPv4';
+    const entries = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+    const usable = entries.filter(
+      (entry) => entry.family === family && !entry.internal && !entry.address.startsWith('fe80'),
+    );
+    return new Set(usable.map(({ address }) => address));
+  }
+
+  #open(address: string): void {
+    const socket = createUdpSocket(this.#group, { reuse: true });
+    this.#sockets.set(address, socket);
+    socket.on('error', (error) => {
+      debug('%s: %s', address, error.message);
+      if (this.#sockets.get(address) === socket) this.#sockets.delete(address);
+    });
+    socket.on('message', (bytes, { address: from, port }) =>
+      this.#onRequest(bytes, { address: from, port, via: socket }),
+    );
+    socket.bind({ address, port: this.#port, exclusive: true });
+  }
+
+  /** Whether a socket can still be answered by. */
+  isOpen(socket: dgram.Socket): boolean {
+    for (const open of this.#sockets.values()) if (open === socket) return true;
+    return false;
+  }
+
+  close(): void {
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+  }
+}
