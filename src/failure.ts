@@ -15,7 +15,7 @@ export const ExitStatus = {
   target: 3,
   /** The source cannot be served, or changed while it was served. */
   source: 4,
-  /** No server answered, or it went away for longer than `--give-up`. */
+  /** No server answered, or nothing came for longer than `--give-up`. */
   noServer: 5,
   /** More than one image to choose from, or not the image that was begun. */
   otherImage: 6,

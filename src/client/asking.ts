@@ -20,6 +20,8 @@ import { dueWithPackets } from './deadline.js';
 
 /** Packets of one turn of asking. */
 const MOST_PACKETS = 4;
+/** With so long a window so many clients ask that one packet in a turn is enough. */
+const LONG_WINDOW_MS = 200;
 /** As many as fit one request: a long chunk that lost a twentieth of its blocks has hundreds. */
 const MOST_RUNS_PER_HALF = 256;
 /** Turns of asking are at least this far apart. */
@@ -51,6 +53,7 @@ export class Asking {
   #askAllMs = Number.NEGATIVE_INFINITY;
   #halvesDueMs = Number.POSITIVE_INFINITY;
   #cursor = -1;
+  #mostPackets = MOST_PACKETS;
 
   constructor(copy: Copy, assembly: Assembly) {
     this.#copy = copy;
@@ -80,9 +83,21 @@ export class Asking {
     this.#lost.set(chunk);
   }
 
+  /** The server's request window, by which it holds its clients apart. */
+  keepWithin(windowMs: number, now: number): void {
+    this.#mostPackets = windowMs > LONG_WINDOW_MS ? 1 : MOST_PACKETS;
+    // A turn that was put off because of many clients need not wait for those that are gone.
+    if (this.#dueMs < Number.POSITIVE_INFINITY) this.#advance(now + windowMs);
+  }
+
+  /** A turn that is due already takes it along: whoever is told often must not ask sooner for that. */
   #schedule(now: number, delayMs: number): void {
-    const dueMs = Math.max(now + delayMs, this.#lastTurnMs + TURN_MS);
-    if (dueMs < this.#dueMs) this.#dueMs = dueMs;
+    if (delayMs <= TURN_MS || this.#dueMs === Number.POSITIVE_INFINITY)
+      this.#advance(now + delayMs);
+  }
+
+  #advance(toMs: number): void {
+    this.#dueMs = Math.min(this.#dueMs, Math.max(toMs, this.#lastTurnMs + TURN_MS));
   }
 
   /** A chunk has begun to arrive. */
@@ -144,7 +159,7 @@ export class Asking {
       this.#halvesDueMs =
         this.#assembly.openCount > 0 ? now + CHECK_HALVES_MS : Number.POSITIVE_INFINITY;
     }
-    return now >= this.#dueMs ? this.#turn(now, context, isServerIdle) : [];
+    return now >= this.#dueMs ? this.#turn(now, context, isServerIdle, delayMs) : [];
   }
 
   /** Looks for half chunks that the stream has passed. */
@@ -166,7 +181,7 @@ export class Asking {
   }
 
   /** Encodes the requests that are due. */
-  #turn(now: number, context: AskingContext, isServerIdle: boolean): Buffer[] {
+  #turn(now: number, context: AskingContext, isServerIdle: boolean, delayMs: number): Buffer[] {
     this.#dueMs = Number.POSITIVE_INFINITY;
     this.#lastTurnMs = now;
     const packets: Buffer[] = [];
@@ -174,7 +189,7 @@ export class Asking {
     for (const half of this.#assembly.halves()) {
       this.#lost.clear(half.chunk);
       if (!this.#isPassed(half, now, context.position, isServerIdle)) continue;
-      if (packets.length >= MOST_PACKETS) break;
+      if (packets.length >= this.#mostPackets) break;
       const runs = half.isDoubted ? [] : half.missingRuns(MOST_RUNS_PER_HALF);
       builder.addHalf({ chunk: half.chunk, runs });
       half.askedMs = now;
@@ -182,17 +197,17 @@ export class Asking {
     this.#lost.forEachSetRange(0, (first, count) => {
       const next = this.#addWanted(builder, first, first + count, packets);
       this.#lost.clearRange(first, next - first);
-      return packets.length < MOST_PACKETS;
+      return packets.length < this.#mostPackets;
     });
     builder.finish();
-    if (!this.#lost.isEmpty) this.#schedule(now, TURN_MS);
+    if (!this.#lost.isEmpty) this.#schedule(now, Math.max(TURN_MS, delayMs));
     return packets;
   }
 
   /** @returns the chunk before which all is asked for */
   #addWanted(builder: RequestBuilder, from: number, end: number, packets: Buffer[]): number {
     let first = from;
-    while (first < end && packets.length < MOST_PACKETS) {
+    while (first < end && packets.length < this.#mostPackets) {
       if (!this.#copy.isWanted(first)) {
         first++;
         continue;

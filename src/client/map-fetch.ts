@@ -9,7 +9,9 @@ import { PayloadCopier } from './payload-copier.js';
 /** Map parts that may be half-received at once. */
 const MOST_PARTS = 8;
 const MOST_RANGES = 64;
+/** Asking again, if nothing comes: then twice as long each time. */
 const RETRY_MS = 150;
+const LARGEST_RETRY_MS = 2400;
 
 export class MapFetch {
   readonly #copy: Copy;
@@ -18,6 +20,9 @@ export class MapFetch {
   /** The page that was completed last. */
   lastPage = -1;
   #dueMs = Number.NEGATIVE_INFINITY;
+  #retryMs = RETRY_MS;
+  /** How much later, since many clients ask. */
+  #delayMs = 0;
 
   constructor(copy: Copy) {
     this.#copy = copy;
@@ -32,10 +37,14 @@ export class MapFetch {
   /** Asks at `dueMs`, without waiting for the retry interval: there is something new to ask for. */
   hurry(dueMs: number): void {
     this.#dueMs = dueMs;
+    this.#retryMs = RETRY_MS;
   }
 
-  turn(now: number, context: AskingContext): Buffer[] {
-    this.#dueMs = now + RETRY_MS;
+  /** @param delayMs how much later than usual to ask again, since many clients do */
+  turn(now: number, context: AskingContext, delayMs = 0): Buffer[] {
+    this.#delayMs = delayMs;
+    this.#dueMs = now + this.#retryMs + delayMs;
+    this.#retryMs = Math.min(2 * this.#retryMs, LARGEST_RETRY_MS);
     const packets: Buffer[] = [];
     const { map } = this.#copy;
     if (map === null) return packets;
@@ -99,7 +108,8 @@ export class MapFetch {
     }
     part.add(block, from, start, end);
     // While parts are coming in, asking again would only repeat them.
-    this.#dueMs = now + RETRY_MS;
+    this.#retryMs = RETRY_MS;
+    this.#dueMs = now + RETRY_MS + this.#delayMs;
     if (!part.isComplete) return false;
     this.#parts.delete(key);
     if (space === Space.mapRoot) return map.acceptRoot(part.bytes);

@@ -1,4 +1,5 @@
 /** Telling the server that a copy is proven, until it answers or was told often enough. */
+import type { Spread } from './spread.js';
 
 const MOST_REPORTS = 8;
 const INTERVAL_MS = 50;
@@ -7,11 +8,14 @@ const MOST_LATE_REPORTS = 5;
 const LATE_INTERVAL_MS = 1000;
 
 export class Parting {
+  readonly #spread: Spread;
   #reports = 0;
   #dueMs: number;
 
-  constructor(now: number) {
-    this.#dueMs = now;
+  /** All that followed one stream end at once: so the first report waits, too. */
+  constructor(spread: Spread, now: number) {
+    this.#spread = spread;
+    this.#dueMs = now + spread.partingDelayMs();
   }
 
   get dueMs(): number {
@@ -32,7 +36,8 @@ export class Parting {
   take(now: number): boolean {
     if (now < this.#dueMs) return false;
     this.#reports++;
-    this.#dueMs = now + (this.#reports < MOST_REPORTS ? INTERVAL_MS : LATE_INTERVAL_MS);
+    const intervalMs = this.#reports < MOST_REPORTS ? INTERVAL_MS : LATE_INTERVAL_MS;
+    this.#dueMs = now + intervalMs + this.#spread.partingDelayMs();
     return !this.isOver;
   }
 }

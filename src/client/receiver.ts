@@ -24,8 +24,9 @@ import type { Intake } from './intake.js';
 import { Judging } from './judging.js';
 import type { MapFetch } from './map-fetch.js';
 import { makeParts, progressOf, type ReceiverParts } from './parts.js';
-import { Reporting } from './reporting.js';
+import { FEW_CLIENTS_INTERVAL_MS, Reporting } from './reporting.js';
 import { SourceLacks } from './source-lacks.js';
+import type { Spread } from './spread.js';
 import type { StoreOrder, StoreOutcome, Storing } from './storing.js';
 import type { Survey } from './survey.js';
 
@@ -40,6 +41,7 @@ export interface ReceiverConfig {
   description: ImageDescription;
   digest: Digest;
   random: () => number;
+  spread: Spread;
   target: Target;
 }
 
@@ -63,12 +65,12 @@ export class Receiver {
   #events: ClientEvent[] = [];
   #sessionHigh = 0;
   #sessionLow = 0;
-  #requestWindowMs = 0;
   /** A status named another image: the server is to be asked. */
   isImageDoubtful = false;
   #isServerIdle = false;
   /** The server of this session has named the map that chunks are held against. */
   #isMapOfSession = false;
+  #isWholeTold = false;
 
   constructor(config: ReceiverConfig, now: number) {
     const { description, target } = config;
@@ -89,8 +91,9 @@ export class Receiver {
     this.#lacks = new SourceLacks(parts.copy, this.#isCheckOnly);
     this.#reporting = new Reporting(
       config.client,
-      now,
+      now + firstReportDelayMs(description, config.random),
       target.receiveBufferBytes >= ROOMY_BUFFER_BYTES,
+      description.reportIntervalMs,
     );
     this.#context = {
       session: description.session,
@@ -101,7 +104,7 @@ export class Receiver {
     };
     this.#enter(description);
     this.knowMap(description.mapId, now);
-    this.#askAll(now, 0);
+    this.#askAll(now, this.#jitter());
   }
 
   #enter(description: ImageDescription): void {
@@ -137,6 +140,11 @@ export class Receiver {
     return this.#copy.wantedCount > 0 && !this.#isCheckOnly;
   }
 
+  /** The target can be looked at when the server has made the map, and not before. */
+  get isAwaitingMap(): boolean {
+    return this.#copy.map === null && this.#copy.uncheckedCount > 0;
+  }
+
   /** Why this copy cannot come to its end, or null. */
   get failure(): Failure | null {
     const { misfits } = this.#storing;
@@ -156,12 +164,13 @@ export class Receiver {
   rejoin(description: ImageDescription, now: number): void {
     this.#parts.assembly.clear();
     this.#lacks.forgive();
-    this.#mapFetch.clear(now);
+    this.#config.spread.windowMs = description.requestWindowMs;
+    this.#mapFetch.clear(now + this.#jitter());
     this.#asking.reset();
     this.#enter(description);
     this.knowMap(description.mapId, now);
-    this.#askAll(now, 0);
-    this.#reporting.hurry(now);
+    this.#askAll(now, this.#jitter());
+    this.#reporting.hurry(now + firstReportDelayMs(description, this.#config.random));
   }
 
   /** Whether `mapId` may name the image that is being copied. */
@@ -259,7 +268,9 @@ export class Receiver {
     const status = decodeStatus(packet);
     if (status === null) return false;
     this.#counters.wireBytes += packet.length;
-    this.#requestWindowMs = status.requestWindowMs;
+    this.#config.spread.windowMs = status.requestWindowMs;
+    this.#config.spread.tellJoin(status.joinWindowMs, now);
+    this.#asking.keepWithin(status.requestWindowMs, now);
     this.#isServerIdle = status.isIdle;
     const isCurrent = this.#counters.learn(status.position, now);
     this.#reporting.follow(status, now, this.#config.random());
@@ -282,7 +293,7 @@ export class Receiver {
   }
 
   #jitter(): number {
-    return this.#config.random() * this.#requestWindowMs;
+    return this.#config.spread.delayMs();
   }
 
   pollStore(): StoreOrder | null {
@@ -291,7 +302,7 @@ export class Receiver {
 
   handleStored(order: StoreOrder, outcome: StoreOutcome, now: number): void {
     this.#lost(this.#storing.handleStored(order, outcome), now);
-    if (this.#copy.isWhole) this.#reporting.hurry(now);
+    this.#tellWhole(now);
   }
 
   pollCheck(): CheckOrder | null {
@@ -300,7 +311,13 @@ export class Receiver {
 
   handleChecked(order: CheckOrder, outcome: CheckOutcome, now: number): void {
     this.#survey.handleChecked(order, outcome, now, this.#jitter());
-    if (this.#copy.isWhole) this.#reporting.hurry(now);
+    this.#tellWhole(now);
+  }
+
+  #tellWhole(now: number): void {
+    const { isWhole } = this.#copy;
+    if (isWhole && !this.#isWholeTold) this.#reporting.hurry(now + this.#jitter());
+    this.#isWholeTold = isWhole;
   }
 
   /** Begins to read back a copy that is proven and synced. @returns false when that is done */
@@ -320,7 +337,9 @@ export class Receiver {
       const jitterMs = this.#jitter();
       this.#send(this.#asking.poll(now, this.#context, this.#isServerIdle, jitterMs));
     }
-    if (now >= this.#mapFetch.dueMs) this.#send(this.#mapFetch.turn(now, this.#context));
+    if (now >= this.#mapFetch.dueMs) {
+      this.#send(this.#mapFetch.turn(now, this.#context, this.#jitter()));
+    }
     if (now >= this.#reporting.dueMs) {
       const isWhole = this.#copy.isWhole || this.#survey.verifying.hasBegun;
       const state = isWhole ? ClientState.proving : ClientState.receiving;
@@ -374,4 +393,9 @@ export class Receiver {
   progress(): ClientProgress {
     return progressOf(this.#parts);
   }
+}
+
+/** Few clients report at once; many share what they may report from the beginning. */
+function firstReportDelayMs({ reportIntervalMs }: ImageDescription, random: () => number): number {
+  return reportIntervalMs > FEW_CLIENTS_INTERVAL_MS ? random() * reportIntervalMs : 0;
 }

@@ -125,11 +125,14 @@ export class Reception {
       else this.#handleNotice(notice, now);
     } else if (!receiver.take(type, bytes, offset, length, now)) {
       this.packetsBad++;
-    } else if (receiver.isImageDoubtful) {
+    } else {
+      const isBlock = type === PacketType.block;
+      // A server that still makes the map is at work for those that can look at their target only then.
+      const isProgress = isBlock || type === PacketType.zeroRanges || receiver.isAwaitingMap;
+      if (isProgress) patience.progressed(now);
+      if (!receiver.isImageDoubtful) return isBlock;
       receiver.isImageDoubtful = false;
       patience.heardForeign(now);
-    } else {
-      return type === PacketType.block;
     }
     return false;
   }
@@ -155,7 +158,7 @@ export class Reception {
     }
     if (patience.takeRediscovery(now)) {
       const to = this.#hasMoved || this.#isAlone(now) ? null : choice.server;
-      send({ bytes: choice.newRequest(now), to });
+      send({ bytes: choice.newRequest(), to });
     }
   }
 }

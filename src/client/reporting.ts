@@ -15,6 +15,8 @@ const PACE_WEIGHT = 0.1;
 /** Until the pace is known it is taken to be quick, so that the server learns quickly. */
 const FIRST_PACKETS_PER_MS = 100;
 const FIRST_INTERVAL_MS = 10;
+/** A server that grants no more than this has so few clients that all may begin quickly. */
+export const FEW_CLIENTS_INTERVAL_MS = 20;
 /** With nothing new to tell, reports thin out to this. */
 const KEEPALIVE_MS = 500;
 
@@ -29,12 +31,20 @@ export class Reporting {
   #lastMs = 0;
   #dueMs: number;
 
-  /** @param isRoomy the receive buffer holds far more than what comes between two reports */
-  constructor(client: bigint, now: number, isRoomy: boolean) {
+  /**
+   * @param now when the first report is due
+   * @param isRoomy the receive buffer holds far more than what comes between two reports
+   * @param grantedMs how often the client may report, until a status tells
+   */
+  constructor(client: bigint, now: number, isRoomy: boolean, grantedMs = 0) {
     this.#client = client;
     // The server sends no more ahead of a small buffer than it holds, and would wait.
     this.#mostSentinelMs = isRoomy ? MOST_SENTINEL_INTERVAL_MS : SENTINEL_INTERVAL_MS;
     this.#dueMs = now;
+    if (grantedMs > FEW_CLIENTS_INTERVAL_MS) {
+      this.#intervalMs = grantedMs;
+      this.#backoffMs = grantedMs;
+    }
   }
 
   get dueMs(): number {
@@ -65,9 +75,9 @@ export class Reporting {
     return this.#isSentinel ? (this.#intervalMs - SENTINEL_INTERVAL_MS) / 2 : 0;
   }
 
-  /** Something changed that the server should know now. */
-  hurry(now: number): void {
-    this.#dueMs = now;
+  /** Something changed that the server should know by `dueMs`. */
+  hurry(dueMs: number): void {
+    this.#dueMs = Math.min(this.#dueMs, dueMs);
   }
 
   /** Notes a report made at `now`. */

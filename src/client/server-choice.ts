@@ -4,6 +4,7 @@ import type { ImageDescription } from '../protocol/from-server.js';
 import type { ClientConfig } from './config.js';
 import { areAlike, checkGroup } from './description.js';
 import { Discovery } from './discovery.js';
+import type { Spread } from './spread.js';
 
 export interface ServerAddress {
   address: string;
@@ -16,14 +17,10 @@ export class ServerChoice {
   #server: ServerAddress | null = null;
   #description: ImageDescription | null = null;
 
-  constructor(config: ClientConfig, now: number) {
+  constructor(config: ClientConfig, spread: Spread, now: number) {
     this.#config = config;
-    this.#discovery = this.#newDiscovery(now);
-  }
-
-  #newDiscovery(now: number): Discovery {
-    const { client, machine, host, wantedName } = this.#config;
-    return new Discovery({ client, machine, host, wantedName }, now);
+    const { client, machine, host, wantedName } = config;
+    this.#discovery = new Discovery({ client, machine, host, wantedName, spread }, now);
   }
 
   /** The server chosen, or null. */
@@ -57,8 +54,8 @@ export class ServerChoice {
   }
 
   /** A map request to find out whether the chosen server is still what it was. */
-  newRequest(now: number): Buffer {
-    return this.#newDiscovery(now).pollRequest(now)!;
+  newRequest(): Buffer {
+    return this.#discovery.request();
   }
 
   add(description: ImageDescription, address: string, port: number, now: number): void {
@@ -95,12 +92,17 @@ export class ServerChoice {
     return new Failure('otherImage', 'OTHER_IMAGE', text);
   }
 
-  /** Nothing was heard for too long. */
-  noServer(): Failure {
+  /**
+   * There was no progress for too long.
+   * @param isSilent the chosen server, if there is one, was not heard of in that time
+   */
+  noServer(isSilent: boolean): Failure {
     const heard = this.#discovery.heardNames;
     const detail =
       this.#server !== null
-        ? `the server at ${this.#server.address} was not heard of any more`
+        ? isSilent
+          ? `the server at ${this.#server.address} was not heard of any more`
+          : `the server at ${this.#server.address} answers, but nothing of its image came; look whether its packets to the group get here (switch, firewall, -i)`
         : heard.length > 0
           ? `only other images are served: ${heard.join(', ')}`
           : 'no server answered; check that multiserver runs, and that group, ports and interface (-i) agree';

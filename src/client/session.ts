@@ -12,6 +12,7 @@ import {
 import {
   decodeFarewell,
   decodeImageDescription,
+  decodeStatus,
   type ImageDescription,
 } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetType } from '../protocol/packet.js';
@@ -30,6 +31,7 @@ import {
 } from './receiver.js';
 import { Reception } from './reception.js';
 import { ServerChoice } from './server-choice.js';
+import { Spread } from './spread.js';
 
 export type { ClientConfig, ClientTransmit, Target } from './config.js';
 
@@ -41,6 +43,7 @@ type Phase = 'discovering' | 'opening' | 'receiving' | 'proven' | 'parting' | 'f
 
 export class ClientSession {
   readonly #config: ClientConfig;
+  readonly #spread: Spread;
   readonly #choice: ServerChoice;
   #phase: Phase = 'discovering';
   #receiver: Receiver | null = null;
@@ -56,8 +59,9 @@ export class ClientSession {
 
   constructor(config: ClientConfig, now: number) {
     this.#config = config;
-    this.#patience = new Patience(config.timeoutMs, config.giveUpMs, now);
-    this.#choice = new ServerChoice(config, now);
+    this.#spread = new Spread(config.random);
+    this.#patience = new Patience(config.timeoutMs, config.giveUpMs, this.#spread, now);
+    this.#choice = new ServerChoice(config, this.#spread, now);
     const { port, elsewhere = null } = config;
     this.#hearsay = new Hearsay({ port, elsewhere }, now);
   }
@@ -182,6 +186,7 @@ export class ClientSession {
       return;
     }
     this.#phase = 'opening';
+    this.#spread.windowMs = this.description!.requestWindowMs;
     this.#patience.heard(now);
     const image = summaryOf(this.description!);
     this.#events.push({ type: 'server-found', address: this.serverAddress!, image });
@@ -197,6 +202,7 @@ export class ClientSession {
         description: this.description!,
         digest: this.#config.digest,
         random: this.#config.random,
+        spread: this.#spread,
         target,
       },
       now,
@@ -246,12 +252,8 @@ export class ClientSession {
     now: number,
   ): boolean {
     const reception = this.#reception;
-    // Before the target is open, packets only tell that a server is there.
     if (reception === null) {
-      if (this.#phase === 'discovering') {
-        this.#tell(this.#hearsay.hear(packetType(bytes, offset), now));
-        this.#choice.hurry(now);
-      }
+      this.#overhear(bytes, offset, length, now);
       return false;
     }
     if (!isFromServer || this.#phase !== 'receiving') {
@@ -262,8 +264,23 @@ export class ClientSession {
     return reception.handlePacket(bytes, offset, length, now);
   }
 
+  /** Before the target is open, packets only tell that a server is there, and how many wait for it. */
+  #overhear(bytes: Buffer, offset: number, length: number, now: number): void {
+    if (packetType(bytes, offset) === PacketType.status) {
+      const status = decodeStatus(bytes.subarray(offset, offset + length));
+      const { description } = this;
+      const isOwn = description === null || status?.session === description.session;
+      if (status !== null && isOwn) this.#spread.windowMs = status.requestWindowMs;
+      if (status !== null) this.#spread.tellJoin(status.joinWindowMs, now);
+    }
+    if (this.#phase !== 'discovering') return;
+    this.#tell(this.#hearsay.hear(packetType(bytes, offset), now));
+    this.#choice.hurry(now);
+  }
+
   /** Takes what came of a store order. */
   handleStored(order: StoreOrder, outcome: StoreOutcome, now: number): void {
+    this.#patience.progressed(now);
     this.#receiver?.handleStored(order, outcome, now);
   }
 
@@ -279,6 +296,7 @@ export class ClientSession {
 
   /** Takes what was found there. */
   handleChecked(order: CheckOrder, outcome: CheckOutcome, now: number): void {
+    this.#patience.progressed(now);
     this.#receiver?.handleChecked(order, outcome, now);
   }
 
@@ -307,13 +325,14 @@ export class ClientSession {
     if (this.#phase === 'parting') this.#tendParting(now);
     if (this.#phase === 'proven') this.#tellSyncing(now);
     const isWaiting = this.#phase === 'discovering' || this.#phase === 'receiving';
-    if (isWaiting && this.#patience.isOver(now)) this.#failure ??= this.#choice.noServer();
+    if (!isWaiting || !this.#patience.isOver(now)) return;
+    this.#failure ??= this.#choice.noServer(this.#patience.isSilentSinceProgress);
   }
 
   #askElsewhere(now: number): void {
     this.#tell(this.#hearsay.handleTimeout(now));
     const to = this.#hearsay.pollElsewhere(now);
-    if (to !== null) this.#outgoing.push({ bytes: this.#choice.newRequest(now), to });
+    if (to !== null) this.#outgoing.push({ bytes: this.#choice.newRequest(), to });
   }
 
   #tendReceiving(now: number): void {
@@ -338,7 +357,7 @@ export class ClientSession {
   /** The copy is proven and safe on the target: tell the server and part. */
   part(now: number): void {
     this.#phase = 'parting';
-    this.#parting = new Parting(now);
+    this.#parting = new Parting(this.#spread, now);
   }
 
   /** The client ends without a copy: tell the server once. */
@@ -360,7 +379,7 @@ export class ClientSession {
     const parting = this.#parting!;
     if (parting.take(now)) {
       if (parting.isLate) {
-        this.#outgoing.push({ bytes: this.#choice.newRequest(now), to: null });
+        this.#outgoing.push({ bytes: this.#choice.newRequest(), to: null });
       }
       const state = this.isCompared ? ClientState.compared : ClientState.done;
       const bytes = encodeReport(this.#receiver!.report(now, state));
@@ -383,7 +402,7 @@ export class ClientSession {
   nextDeadline(): number {
     switch (this.#phase) {
       case 'discovering':
-        return Math.min(this.#patience.giveUpDueMs, this.#choice.dueMs, this.#hearsay.dueMs);
+        return Math.min(this.#patience.turnDueMs, this.#choice.dueMs, this.#hearsay.dueMs);
       case 'receiving':
         if (this.#receiver!.isProven) return Number.NEGATIVE_INFINITY;
         return Math.min(this.#patience.dueMs, this.#receiver!.dueMs);

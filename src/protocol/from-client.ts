@@ -22,6 +22,8 @@ export interface MapRequest {
   machine: bigint;
   /** Asked by a server that looks for others: nobody joins. */
   isServer: boolean;
+  /** It did not listen to the group first, as most clients do that start at the same time. */
+  isAtOnce?: boolean;
   /** Host name, for the server's display. */
   host: string;
 }
@@ -96,17 +98,23 @@ export function encodeMapRequest(request: MapRequest): Buffer {
   bytes.writeBigUInt64BE(request.machine, 24);
   bytes[32] = host.length;
   bytes[33] = request.isServer ? 1 : 0;
+  bytes[34] = request.isAtOnce ? 1 : 0;
   host.copy(bytes, HOST_OFFSET);
   return writeCheck(bytes);
 }
 
 export function decodeMapRequest(bytes: Buffer): MapRequest | null {
   if (bytes.length !== MAP_REQUEST_BYTES || !isAsWritten(bytes)) return null;
-  if (bytes[32]! > 63 || bytes[33]! > 1) return null;
+  if (bytes[32]! > 63 || bytes[33]! > 1 || bytes[34]! > 1) return null;
   const host = readText(bytes, HOST_OFFSET, HOST_OFFSET + bytes[32]!);
   if (host === null) return null;
-  const isServer = bytes[33] === 1;
-  return { client: bytes.readBigUInt64BE(16), machine: bytes.readBigUInt64BE(24), isServer, host };
+  return {
+    client: bytes.readBigUInt64BE(16),
+    machine: bytes.readBigUInt64BE(24),
+    isServer: bytes[33] === 1,
+    isAtOnce: bytes[34] === 1,
+    host,
+  };
 }
 
 const BLOCK_REQUEST_BYTES = HEADER_BYTES + 20;

@@ -35,6 +35,10 @@ export interface ImageDescription {
   sectorSizeBytes: number;
   /** Address that the stream comes from; empty when it is the one that answers. */
   streamAddress: string;
+  /** Clients spread what they send over this time, or a multiple of it. */
+  requestWindowMs: number;
+  /** How often the client may report, until a status tells. */
+  reportIntervalMs: number;
   name: string;
 }
 
@@ -50,8 +54,10 @@ export interface Status {
   mapId: Buffer | null;
   /** How often a client that is not named below may report. */
   reportIntervalMs: number;
-  /** Clients spread their block requests over this time. */
+  /** Clients spread what they send over this time, or a multiple of it. */
   requestWindowMs: number;
+  /** Over this time those join that wait to. */
+  joinWindowMs: number;
   /** Clients that report at the shortest interval, because the rate follows them. */
   sentinels: bigint[];
 }
@@ -111,6 +117,8 @@ export function encodeImageDescription(description: ImageDescription): Buffer {
   bytes.writeUInt32BE(description.position, 76);
   bytes.writeUInt16BE(description.sectorSizeBytes, 80);
   bytes[82] = stream.length;
+  bytes.writeUInt16BE(description.requestWindowMs, 84);
+  bytes.writeUInt16BE(description.reportIntervalMs, 86);
   group.copy(bytes, DESCRIPTION_BYTES);
   stream.copy(bytes, DESCRIPTION_BYTES + group.length);
   name.copy(bytes, DESCRIPTION_BYTES + group.length + stream.length);
@@ -125,6 +133,7 @@ export function decodeImageDescription(bytes: Buffer): ImageDescription | null {
   if (end !== streamEnd + bytes[75]! || !isAsWritten(bytes)) return null;
   const imageSize = bytes.readBigUInt64BE(24);
   if (imageSize > BigInt(Number.MAX_SAFE_INTEGER) || bytes[38]! > 1) return null;
+  if (bytes.readUInt16BE(84) > LARGEST_REQUEST_WINDOW_MS) return null;
   const group = readText(bytes, DESCRIPTION_BYTES, groupEnd);
   const streamAddress = readText(bytes, groupEnd, streamEnd);
   const name = readText(bytes, streamEnd, end);
@@ -142,6 +151,8 @@ export function decodeImageDescription(bytes: Buffer): ImageDescription | null {
     position: bytes.readUInt32BE(76),
     sectorSizeBytes: bytes.readUInt16BE(80),
     streamAddress,
+    requestWindowMs: bytes.readUInt16BE(84),
+    reportIntervalMs: bytes.readUInt16BE(86),
     name,
   };
 }
@@ -150,7 +161,9 @@ const STATUS_BYTES = HEADER_BYTES + 56;
 const STATUS_MAP_KNOWN = 1;
 const STATUS_IDLE = 2;
 /** Longest request window: a longer one would keep clients from asking. */
-export const LARGEST_REQUEST_WINDOW_MS = 2000;
+export const LARGEST_REQUEST_WINDOW_MS = 20_000;
+/** Longest time over which clients join: a longer one would keep them from it. */
+export const LARGEST_JOIN_WINDOW_MS = 20_000;
 /** Most sentinels that one status names. */
 export const MOST_SENTINELS = 16;
 
@@ -164,6 +177,7 @@ export function encodeStatus(status: Status): Buffer {
   bytes[29] = status.sentinels.length;
   bytes.writeUInt16BE(status.reportIntervalMs, 30);
   bytes.writeUInt16BE(status.requestWindowMs, 32);
+  bytes.writeUInt16BE(status.joinWindowMs, 34);
   status.mapId?.copy(bytes, 40);
   let at = STATUS_BYTES;
   for (const client of status.sentinels) {
@@ -179,6 +193,7 @@ export function decodeStatus(bytes: Buffer): Status | null {
   const sentinelCount = bytes[29]!;
   if (sentinelCount > MOST_SENTINELS) return null;
   if (bytes.readUInt16BE(32) > LARGEST_REQUEST_WINDOW_MS) return null;
+  if (bytes.readUInt16BE(34) > LARGEST_JOIN_WINDOW_MS) return null;
   if (end !== STATUS_BYTES + sentinelCount * 8) return null;
   const flags = bytes[28]!;
   if (flags > (STATUS_MAP_KNOWN | STATUS_IDLE)) return null;
@@ -194,6 +209,7 @@ export function decodeStatus(bytes: Buffer): Status | null {
     mapId: (flags & STATUS_MAP_KNOWN) !== 0 ? Buffer.from(bytes.subarray(40, 72)) : null,
     reportIntervalMs: bytes.readUInt16BE(30),
     requestWindowMs: bytes.readUInt16BE(32),
+    joinWindowMs: bytes.readUInt16BE(34),
     sentinels,
   };
 }

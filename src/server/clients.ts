@@ -164,8 +164,12 @@ export class Client {
  * The clients that report at the shortest interval because the rate follows them: those that
  * take least (PGMCC elects one such "acker"; a few make the choice robust). Marks them.
  */
-export function electSentinels(hungry: readonly Client[], now: number): Client[] {
-  const elected = new Set(hungry.length > MOST_SENTINELS ? worst(hungry, MOST_SENTINELS) : hungry);
+export function electSentinels(
+  hungry: readonly Client[],
+  now: number,
+  most: number = MOST_SENTINELS,
+): Client[] {
+  const elected = new Set(hungry.length > most ? worst(hungry, most) : hungry);
   for (const client of hungry) {
     client.sentinelSinceMs = elected.has(client) ? (client.sentinelSinceMs ?? now) : null;
   }

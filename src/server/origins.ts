@@ -19,6 +19,9 @@ const MOST_LEFT = 16_384;
 export class Origin {
   /** Clients in the table. */
   clientCount = 0;
+  /** When its clients were last counted, and those that had not reported then. */
+  roundMs = Number.NEGATIVE_INFINITY;
+  newcomers = 0;
   /** The operator knows that nothing is left. */
   isTold = false;
 

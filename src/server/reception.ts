@@ -76,7 +76,7 @@ export class Reception {
 
   #description(client: bigint, now: number): Buffer {
     const { session, map, blockSize, group, port, name, sectorSizeBytes } = this.#config;
-    const { stream, neighbours } = this.#parts;
+    const { stream, neighbours, listeners } = this.#parts;
     return encodeImageDescription({
       session,
       client,
@@ -90,6 +90,8 @@ export class Reception {
       position: stream.position,
       sectorSizeBytes: sectorSizeBytes ?? 0,
       streamAddress: this.#config.streamAddress?.() ?? '',
+      requestWindowMs: Math.round(listeners.requestWindowMs),
+      reportIntervalMs: Math.round(listeners.reportIntervalMs),
       name,
     });
   }
@@ -161,7 +163,7 @@ export class Reception {
     // A client may move to another address, but not while it is heard from the old one.
     if (!known.isAt(from) && !(isBack && host !== '')) return null;
     // Back after a silence: it must learn where the stream is.
-    if (isBack) this.#parts.statusClock.hasten(now);
+    if (isBack) this.#parts.statusClock.noteJoined(now);
     this.#parts.clients.move(known, from);
     known.lastHeardMs = now;
     if (host !== '') known.host = host;
@@ -169,13 +171,17 @@ export class Reception {
   }
 
   /** @returns whether there is room for the client */
-  #join({ client: id, machine, host }: MapRequest, from: Peer, now: number): boolean {
+  #join(
+    { client: id, machine, host, isAtOnce = false }: MapRequest,
+    from: Peer,
+    now: number,
+  ): boolean {
     const { clients, listeners, statusClock, stream, observe } = this.#parts;
     const { chunkCount } = this.#config.map.geometry;
     const client = new Client(id, machine, host, from, chunkCount, stream.position, now);
     if (clients.add(client, now) === null) return false;
-    listeners.noteChange();
-    statusClock.hasten(now);
+    const isUrgent = listeners.noteJoined(isAtOnce, now);
+    statusClock.noteJoined(now, isUrgent);
     observe({ type: 'client-joined', client: client.describe(now) });
     return true;
   }

@@ -121,12 +121,13 @@ export class ServerSession {
       this.#rate.update(now, this.#listeners.sentinels, this.#stream.position);
       if (this.#listeners.count === 0 && !this.#stream.isIdle) this.#stream.forget();
     }
+    // First what all hear: from it they learn not to ask all at once.
+    const status = this.#statusClock.poll(now);
+    if (status !== null) return this.#single(status, null, out);
     const reply = this.#replies.shift();
     if (reply !== undefined) return this.#single(reply.bytes, reply.to, out);
     const search = this.#neighbours.poll(now);
     if (search !== null) return this.#single(search, this.#allServers, out);
-    const status = this.#statusClock.poll(now);
-    if (status !== null) return this.#single(status, null, out);
     return this.#mayStream(now) ? this.#train(now, out) : null;
   }
 

@@ -10,6 +10,8 @@ const STATUS_INTERVAL_MS = 50;
 /** After the last pending chunk: soon and often, then less and less. */
 const FIRST_IDLE_STATUS_MS = 2;
 const LAST_IDLE_STATUS_MS = 1000;
+/** Between statuses for clients that come. */
+const JOINED_DISTANCE_MS = 2;
 
 export class StatusClock {
   readonly #session: bigint;
@@ -17,8 +19,10 @@ export class StatusClock {
   readonly #listeners: Listeners;
   /** The first status goes out at once: clients that wait already hear that we are here. */
   #dueMs = Number.NEGATIVE_INFINITY;
+  #lastMs = Number.NEGATIVE_INFINITY;
   #idleIntervalMs = FIRST_IDLE_STATUS_MS;
   #wasIdle = true;
+  #isUrgent = false;
 
   constructor(session: bigint, stream: Stream, listeners: Listeners) {
     this.#session = session;
@@ -28,12 +32,19 @@ export class StatusClock {
 
   /** When the next status is due; Infinity while nobody listens. */
   get dueMs(): number {
-    return this.#dueMs;
+    const distanceMs = this.#isUrgent ? 0 : this.#listeners.statusDistanceMs;
+    return Math.max(this.#dueMs, this.#lastMs + distanceMs);
   }
 
   /** Somebody must learn where the stream is, by `dueMs` at the latest. */
   hasten(dueMs: number): void {
     this.#dueMs = Math.min(this.#dueMs, dueMs);
+  }
+
+  /** A client came, or came back: it must learn where the stream is, and others how many there are. */
+  noteJoined(now: number, isUrgent = false): void {
+    this.hasten(Math.max(now, this.#lastMs + JOINED_DISTANCE_MS));
+    if (isUrgent) this.#isUrgent = true;
   }
 
   /** What was asked for may be held to be underway: only our position tells that it is not. */
@@ -53,11 +64,13 @@ export class StatusClock {
 
   /** The status to send at `now`, when one is due. */
   poll(now: number): Buffer | null {
-    if (now < this.#dueMs) return null;
+    if (now < this.dueMs) return null;
+    this.#lastMs = now;
+    this.#isUrgent = false;
     const { isIdle } = this.#stream;
     this.#dueMs = now + (isIdle ? this.#nextIdleIntervalMs() : STATUS_INTERVAL_MS);
     this.#wasIdle = isIdle;
-    return this.#encode(isIdle);
+    return this.#encode(isIdle, now);
   }
 
   #nextIdleIntervalMs(): number {
@@ -67,7 +80,7 @@ export class StatusClock {
     return this.#listeners.count > 0 ? this.#idleIntervalMs : Number.POSITIVE_INFINITY;
   }
 
-  #encode(isIdle: boolean): Buffer {
+  #encode(isIdle: boolean, now: number): Buffer {
     return encodeStatus({
       session: this.#session,
       position: this.#stream.position,
@@ -77,6 +90,7 @@ export class StatusClock {
       mapId: this.#stream.mapId,
       reportIntervalMs: Math.round(this.#listeners.reportIntervalMs),
       requestWindowMs: Math.round(this.#listeners.requestWindowMs),
+      joinWindowMs: Math.round(this.#listeners.joinWindowMs(now)),
       sentinels: this.#listeners.sentinels.map((client) => client.id),
     });
   }

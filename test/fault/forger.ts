@@ -186,6 +186,7 @@ export class Forger {
       mapId: random.chance(0.5) ? random.fill(Buffer.alloc(32)) : null,
       reportIntervalMs: random.below(65_536),
       requestWindowMs: random.below(65_536),
+      joinWindowMs: random.below(65_536),
       sentinels: Array.from({ length: random.below(17) }, () => random.id()),
     });
   }
@@ -208,6 +209,8 @@ export class Forger {
       position: this.#near(),
       sectorSizeBytes: 0,
       streamAddress: '',
+      requestWindowMs: 0,
+      reportIntervalMs: 20,
       name: 'forged.img',
     });
   }

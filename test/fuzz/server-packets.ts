@@ -76,6 +76,7 @@ export class ServerPackets {
       mapId: this.#mapId(random),
       reportIntervalMs: number(random, 65_536),
       requestWindowMs: number(random, 65_536),
+      joinWindowMs: number(random, 65_536),
       sentinels: random.chance(0.5) ? [CLIENT] : [],
     });
   }
@@ -105,6 +106,8 @@ export class ServerPackets {
       position: this.#position,
       sectorSizeBytes: 0,
       streamAddress: '',
+      requestWindowMs: 0,
+      reportIntervalMs: 20,
       name: 'disk.img',
     });
   }

@@ -96,6 +96,7 @@ export class World {
       const client = this.clients.find(isTo);
       if (client === undefined) return;
       this.answersSent++;
+      this.witness.controlSent();
       client.down.carry(bytes, bytes.length, (carried) =>
         client.takeUnicast(carried, from.address, SERVER_PORT),
       );
@@ -111,7 +112,7 @@ export class World {
   }
 
   #fromClient(bytes: Buffer, to: { address: string; port: number } | null, from: SimClient): void {
-    this.witness.clientSent();
+    this.witness.controlSent();
     if (this.options.hostile > 0) this.#stranger.hearClient(bytes);
     const peer = { address: from.address, port: from.port };
     for (const server of this.servers) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Patience } from '../../src/client/patience.js';
+import { Spread } from '../../src/client/spread.js';
 import { ClientDriver, chunksAsked } from './client-driver.js';
 import { CHUNK_SIZE, contentOf, mapOf } from './server-driver.js';
 
@@ -144,7 +145,7 @@ test('what reads back wrong is fetched and read back once more; wrong again, the
 });
 
 test('a machine that was suspended does not count its sleep as the silence of the server', () => {
-  const patience = new Patience(1000, 30_000, 0);
+  const patience = new Patience(1000, 30_000, new Spread(() => 0), 0);
   for (let now = 0; now <= 20_000; now += 500) patience.wake(now);
   assert.equal(patience.isOver(20_000), false);
   const woke = 20_000 + 3_600_000;

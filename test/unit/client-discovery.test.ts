@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Discovery, type Offer } from '../../src/client/discovery.js';
+import { Spread } from '../../src/client/spread.js';
 import { Failure } from '../../src/failure.js';
 import { decodeMapRequest } from '../../src/protocol/from-client.js';
 
@@ -19,6 +20,8 @@ function offerOf(name: string, address: string, otherSessions = 0, session = 1n)
       position: 1,
       sectorSizeBytes: 0,
       streamAddress: '',
+      requestWindowMs: 0,
+      reportIntervalMs: 20,
       name,
     },
     address,
@@ -27,7 +30,10 @@ function offerOf(name: string, address: string, otherSessions = 0, session = 1n)
 }
 
 const discoveryOf = (wantedName?: string) =>
-  new Discovery({ client: 5n, machine: 6n, host: 'pc', wantedName }, 0);
+  new Discovery(
+    { client: 5n, machine: 6n, host: 'pc', wantedName, spread: new Spread(() => 0) },
+    0,
+  );
 
 /** Lets time pass until the discovery decides or fails. */
 function decideWithin(discovery: Discovery, untilMs: number): Offer | null {
@@ -44,21 +50,70 @@ const isAmbiguous = (error: unknown) =>
   error.message.includes('10.0.0.1') &&
   error.message.includes('10.0.0.2');
 
-test('a map request goes out at once, and then every second until somebody answers', () => {
+test('a map request goes out at once, and then less and less often until somebody answers', () => {
   const discovery = discoveryOf();
   const times: number[] = [];
-  for (let now = 0; now < 3500; now += 10) {
+  for (let now = 0; now < 12_000; now += 10) {
     if (now < discovery.dueMs) continue;
     const request = discovery.pollRequest(now)!;
     assert.deepEqual(decodeMapRequest(request), {
       client: 5n,
       machine: 6n,
       isServer: false,
+      isAtOnce: times.length === 0,
       host: 'pc',
     });
     times.push(now);
   }
-  assert.deepEqual(times, [0, 1000, 2000, 3000]);
+  assert.deepEqual(times, [0, 750, 2250, 5250, 8250, 11_250]);
+});
+
+/** When each of many clients asks first, if statuses tell a window for joining from `toldMs` on. */
+function firstRequests(joinMs: number, toldMs: number, before = 0): number[] {
+  let seed = 1;
+  const random = () => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed / 2_147_483_647;
+  };
+  return Array.from({ length: 800 }, () => {
+    const spread = new Spread(random);
+    const options = { client: 5n, machine: 6n, host: 'pc', wantedName: undefined, spread };
+    const discovery = new Discovery(options, 0);
+    if (before > 0) discovery.pollRequest(before);
+    for (let now = before; ; now++) {
+      if (now >= toldMs) {
+        spread.tellJoin(joinMs, now);
+        discovery.hurry(now);
+      }
+      if (discovery.pollRequest(now) !== null) return now;
+    }
+  });
+}
+
+test('few of many clients ask at once; the others join over the time that the server tells', () => {
+  const times = firstRequests(4000, 2);
+  const atOnce = times.filter((ms) => ms <= 2).length;
+  assert(atOnce > 50 && atOnce < 150, `${atOnce} of 800`);
+  for (let fromMs = 0; fromMs < 4000; fromMs += 500) {
+    const count = times.filter((ms) => ms > 2 && ms >= fromMs && ms < fromMs + 500).length;
+    assert(count > 50 && count < 130, `${count} from ${fromMs} ms on`);
+  }
+  assert(times.every((ms) => ms <= 4010));
+});
+
+test('with few clients at a server, all ask within some milliseconds', () => {
+  assert(firstRequests(0, 2).every((ms) => ms <= 10));
+  // Also those that waited for it.
+  assert(firstRequests(0, 600, 10).every((ms) => ms >= 600 && ms <= 610));
+});
+
+test('what a server tells holds for its time, whatever one that was just started says', () => {
+  const spread = new Spread(() => 0.5);
+  spread.tellJoin(4000, 0);
+  spread.tellJoin(0, 3000);
+  assert.equal(spread.joinMs, 4000);
+  spread.tellJoin(0, 4000);
+  assert.equal(spread.joinMs, 0);
 });
 
 test('the only server there is, is taken at once', () => {

@@ -92,6 +92,8 @@ export class ClientDriver {
       position: this.position,
       sectorSizeBytes: 0,
       streamAddress: '',
+      requestWindowMs: 0,
+      reportIntervalMs: 20,
       name: 'disk.img',
       ...numbers,
     });
@@ -138,6 +140,7 @@ export class ClientDriver {
         mapId: null,
         reportIntervalMs: 20,
         requestWindowMs: 0,
+        joinWindowMs: 0,
         sentinels: [],
         ...numbers,
       }),

@@ -16,6 +16,7 @@ function statusOf(numbers: Partial<Status>): Status {
     mapId: null,
     reportIntervalMs: 100,
     requestWindowMs: 0,
+    joinWindowMs: 0,
     sentinels: [],
     ...numbers,
   };

@@ -26,7 +26,7 @@ function provenClient(giveUpMs = Number.POSITIVE_INFINITY): ClientDriver {
 
 test('a client asks for servers until one answers, then for the whole image', () => {
   const driver = new ClientDriver({ chunks: 10 });
-  assert.equal(driver.run(2500).mapRequests, 3);
+  assert.equal(driver.run(3500).mapRequests, 3);
   driver.answer();
   assert.equal(driver.session.serverAddress, SERVER.address);
   driver.begin();
@@ -239,6 +239,35 @@ test('a client gives up on a server that is not heard of, but not on its own slo
   opening.begin();
   opening.run(100);
   assert.equal(opening.session.failure, null, 'when it is open');
+
+  const unicastOnly = new ClientDriver({ chunks: 4, config: { giveUpMs: 5000 } });
+  unicastOnly.join();
+  for (let seconds = 0; seconds < 6; seconds++) {
+    unicastOnly.answer();
+    unicastOnly.run(1000);
+  }
+  assert.equal(codeOf(unicastOnly), 'NO_SERVER', 'answers that bring nothing are no progress');
+  assert.match(unicastOnly.session.failure!.message, /answers, but nothing of its image came/);
+
+  const fed = new ClientDriver({ chunks: 20, config: { giveUpMs: 5000 } });
+  fed.join();
+  for (let chunk = 0; chunk < 6; chunk++) {
+    fed.run(2000);
+    fed.send(chunk, contentOf(chunk));
+  }
+  assert.equal(fed.session.failure, null, 'a block now and then is');
+
+  const preparing = new ClientDriver({
+    chunks: 4,
+    config: { giveUpMs: 5000 },
+    target: { holdsEarlierData: true },
+  });
+  preparing.join();
+  for (let seconds = 0; seconds < 10; seconds++) {
+    preparing.status({ mapId: null });
+    preparing.run(1000);
+  }
+  assert.equal(preparing.session.failure, null, 'while the server makes the map to look by');
 
   const syncing = provenClient(5000);
   syncing.run(60_000);

@@ -102,7 +102,7 @@ test('every type of packet has a number of its own, and a codec or the block hea
 });
 
 test('text that is too long is cut at a character', () => {
-  const request = { client: 1n, machine: 2n, isServer: false };
+  const request = { client: 1n, machine: 2n, isServer: false, isAtOnce: false };
   const bytes = mapRequests.encode({ ...request, host: `x${'é'.repeat(40)}` });
   assert.deepEqual(mapRequests.decode(bytes), { ...request, host: `x${'é'.repeat(31)}` });
 });
@@ -130,6 +130,7 @@ test('control packets at their fullest stay below the size that any path carries
     mapId: Buffer.alloc(32),
     reportIntervalMs: 1,
     requestWindowMs: 1,
+    joinWindowMs: 0,
     sentinels: new Array(MOST_SENTINELS).fill(1n),
   };
   const long = 'x'.repeat(1000);

@@ -31,11 +31,12 @@ function layoutOf(name: string): Layout {
 
 /** What the document calls the parts of a packet, where that is not just what the code does. */
 const IN_WORDS: Partial<Record<PacketTypeName, (value: never) => Values>> = {
-  mapRequest: ({ isServer, host }: { isServer: boolean; host: string }) => ({
-    isServer: Number(isServer),
-    hostLength: Buffer.byteLength(host),
-    paddingLength: 360 - Buffer.byteLength(host),
-    padding: Buffer.alloc(360 - Buffer.byteLength(host)),
+  mapRequest: (value: { isServer: boolean; isAtOnce: boolean; host: string }) => ({
+    isServer: Number(value.isServer),
+    isAtOnce: Number(value.isAtOnce),
+    hostLength: Buffer.byteLength(value.host),
+    paddingLength: 360 - Buffer.byteLength(value.host),
+    padding: Buffer.alloc(360 - Buffer.byteLength(value.host)),
   }),
   imageDescription: (value: {
     mapId: Buffer | null;

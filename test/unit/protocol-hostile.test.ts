@@ -36,6 +36,8 @@ const description = imageDescriptions.encode({
   position: 17,
   sectorSizeBytes: 0,
   streamAddress: '',
+  requestWindowMs: 0,
+  reportIntervalMs: 20,
   name: 'disk.img',
 });
 const blockRequest = blockRequests.encode({
@@ -80,6 +82,7 @@ const status = statuses.encode({
   mapId: null,
   reportIntervalMs: 20,
   requestWindowMs: 0,
+  joinWindowMs: 0,
   sentinels: [1n, 2n],
 });
 const notice = notices.encode({ session: SESSION, code: 3, first: 4, count: 1, text: 'a chunk' });

@@ -103,7 +103,13 @@ function record<T>(parts: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<
 
 export const mapRequests: Codec<MapRequest> = {
   name: 'mapRequest',
-  values: record({ client: u64, machine: u64, isServer: fc.boolean(), host: text(63) }),
+  values: record({
+    client: u64,
+    machine: u64,
+    isServer: fc.boolean(),
+    isAtOnce: fc.boolean(),
+    host: text(63),
+  }),
   encode: encodeMapRequest,
   decode: decodeMapRequest,
 };
@@ -123,6 +129,8 @@ export const imageDescriptions: Codec<ImageDescription> = {
     position: u32,
     sectorSizeBytes: u16,
     streamAddress: text(63),
+    requestWindowMs: fc.integer({ min: 0, max: 20_000 }),
+    reportIntervalMs: fc.integer({ min: 0, max: 65_535 }),
     name: text(255),
   }),
   encode: encodeImageDescription,
@@ -171,7 +179,8 @@ export const statuses: Codec<Status> = {
     isIdle: fc.boolean(),
     mapId: mapIds,
     reportIntervalMs: u16,
-    requestWindowMs: fc.integer({ min: 0, max: 2000 }),
+    requestWindowMs: fc.integer({ min: 0, max: 20_000 }),
+    joinWindowMs: fc.integer({ min: 0, max: 20_000 }),
     sentinels: fc.array(u64, { maxLength: MOST_SENTINELS }),
   }),
   encode: encodeStatus,

@@ -20,13 +20,21 @@ const answer = (session: bigint, client = OWN) =>
     position: 1,
     sectorSizeBytes: 0,
     streamAddress: '',
+    requestWindowMs: 0,
+    reportIntervalMs: 20,
     name: 'other.img',
   });
 
 test('a server asks for others at once, and then now and then', () => {
   const neighbours = new Neighbours(OWN);
   const request = decodeMapRequest(neighbours.poll(0)!);
-  assert.deepEqual(request, { client: OWN, machine: 0n, isServer: true, host: '' });
+  assert.deepEqual(request, {
+    client: OWN,
+    machine: 0n,
+    isServer: true,
+    isAtOnce: false,
+    host: '',
+  });
   assert.equal(neighbours.poll(1), null);
   const dueMs = neighbours.dueMs;
   assert(dueMs >= 1000 && dueMs <= 60_000);

@@ -57,6 +57,8 @@ test('a map request is answered to who asked, and a status tells the group', () 
     position: 1,
     sectorSizeBytes: 0,
     streamAddress: '',
+    requestWindowMs: 1,
+    reportIntervalMs: 20,
     name: 'disk.img',
   });
   assert.equal(ofType(sent, 'status')[0]!.to, null);
