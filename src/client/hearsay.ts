@@ -57,6 +57,17 @@ export class Hearsay {
     );
   }
 
+  /** A server describes what no image can be. @returns what to tell, or null */
+  hearUnusable(
+    { imageSize, chunkSize, blockSize }: ImageDescription,
+    address: string,
+  ): string | null {
+    return this.#once(
+      `the server at ${address} describes an image that cannot be worked with (${imageSize} bytes in ` +
+        `chunks of ${chunkSize}, blocks of ${blockSize}): it is passed over; use the same version on all machines`,
+    );
+  }
+
   /** @returns what to tell, or null */
   handleTimeout(now: number): string | null {
     if (now < this.#streamSinceMs + UNANSWERED_MS) return null;

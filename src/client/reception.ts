@@ -13,6 +13,7 @@ import { PacketType, packetType } from '../protocol/packet.js';
 import type { ClientTransmit } from './config.js';
 import { sessionText } from './description.js';
 import type { ClientEvent } from './events.js';
+import { NoticeLimit } from './notice-limit.js';
 import type { Patience } from './patience.js';
 import type { Receiver } from './receiver.js';
 import type { ServerAddress, ServerChoice } from './server-choice.js';
@@ -29,6 +30,7 @@ export class Reception {
   /** Why the copy cannot go on, or null. */
   failure: Failure | null = null;
   packetsBad = 0;
+  readonly #notices = new NoticeLimit();
   /** The session was heard from another address: whoever serves it is to be asked where it is. */
   #hasMoved = false;
   readonly #parts: ReceptionParts;
@@ -142,7 +144,9 @@ export class Reception {
       this.#parts.receiver.sourceLacks(notice.first, notice.count, now);
     }
     if (notice.code !== NoticeCode.sourceChanged) {
-      this.#parts.observe({ type: 'notice', text: notice.text });
+      for (const text of this.#notices.take(notice.text, now)) {
+        this.#parts.observe({ type: 'notice', text });
+      }
       return;
     }
     const text = `the server's image changed: ${notice.text}`;

@@ -131,7 +131,12 @@ export class ClientSession {
       case PacketType.imageDescription: {
         const description = decodeImageDescription(bytes);
         if (description === null || description.client !== this.#config.client) return false;
-        if (!isUsable(description)) return false;
+        if (!isUsable(description)) {
+          if (this.#phase === 'discovering') {
+            this.#tell(this.#hearsay.hearUnusable(description, address));
+          }
+          return false;
+        }
         this.#handleDescription(description, address, port, now);
         return true;
       }

@@ -159,3 +159,18 @@ labTest(
     }
   },
 );
+
+labTest('an image far beyond the disk is refused, and leaves nothing behind', 2, async (lab) => {
+  const image = lab.scratch.sparseFile('disk.img', 2 ** 36, []);
+  lab.startServer(['-f', image]);
+  const disk = new SmallDisk(lab.scratch.path('small'), mebibyte);
+  try {
+    const client = clientTo(lab, `${disk.path}/copy.img`);
+    await client.waitStatus(3);
+    assert.equal(client.last('error').code, 'TOO_SMALL');
+    assert.equal(lab.scratch.exists(`${disk.path}/copy.img.part`), false);
+  } finally {
+    await lab.world.host(2).killAll();
+    disk.close();
+  }
+});

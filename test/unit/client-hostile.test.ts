@@ -179,3 +179,13 @@ test('a flood of foreign packets causes few map requests', () => {
   }
   assert(mapRequests >= 2 && mapRequests <= 6, `${mapRequests} in a second`);
 });
+
+test('a description that no image can have is passed over, and told of once', () => {
+  const driver = new ClientDriver({ chunks: 3 });
+  driver.run(5);
+  for (let time = 0; time < 3; time++) driver.answer({ imageSize: 2 ** 50, chunkSize: 16 });
+  assert.equal(driver.session.description, null);
+  const notices = driver.session.pollEvents().filter(({ type }) => type === 'notice');
+  assert.equal(notices.length, 1);
+  assert.match((notices[0] as { text: string }).text, /cannot be worked with.*chunks of 16/);
+});

@@ -309,3 +309,23 @@ test('property: no datagram makes the server throw, or send without end', () => 
     { numRuns: 60 },
   );
 });
+
+test('property: an answer has at most three times the bytes of the request that caused it', () => {
+  const requests = fc.oneof(
+    ...CODECS.map(({ values, encode }) =>
+      values.map((value) => encode({ ...value, session: SESSION, client: CLIENT })),
+    ),
+  );
+  const driver = new ServerDriver({ chunks: 6, name: 'n'.repeat(300) });
+  driver.join();
+  driver.run(100);
+  fc.assert(
+    fc.property(requests, (request) => {
+      driver.handle(request);
+      const answers = driver.run(5).filter(({ to }) => to !== null && to.address === PEER.address);
+      for (const { bytes } of answers) {
+        assert(bytes.length <= 3 * request.length, `${bytes.length} for ${request.length}`);
+      }
+    }),
+  );
+});

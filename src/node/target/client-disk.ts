@@ -11,6 +11,8 @@ import { Veil } from './veil.js';
 
 const CHUNK_MEMORY_BYTES = 32 * 1024 * 1024;
 const LEAST_SLOTS = 16;
+/** A slot costs memory of its own: a server that names tiny chunks must not fill it. */
+const MOST_SLOTS = 256;
 /** Places that can't be read are as good as wrong; other errors end the run. */
 const UNREADABLE_CODES = new Set(['EIO', 'EOF', 'EREMOTEIO', 'EBADMSG', 'EINVAL']);
 
@@ -40,7 +42,8 @@ export class ClientDisk {
     onFailure: (failure: Failure) => void,
     onAllocated: (ratio: number) => void,
   ): Promise<ClientDisk> {
-    const slotCount = Math.max(LEAST_SLOTS, Math.ceil(CHUNK_MEMORY_BYTES / chunkSizeBytes));
+    const fitting = Math.ceil(CHUNK_MEMORY_BYTES / chunkSizeBytes);
+    const slotCount = Math.min(MOST_SLOTS, Math.max(LEAST_SLOTS, fitting));
     const target = await TargetFile.open(options, onAllocated);
     let veil: Veil | null = null;
     if (target.plan.kind === 'device' && !options.check) {

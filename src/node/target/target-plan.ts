@@ -11,6 +11,7 @@ import {
   openSync,
   readlinkSync,
   realpathSync,
+  statfsSync,
   statSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -98,6 +99,24 @@ function refuseFixed(path: string, stats: BigIntStats | null, workPath: string):
     const text = `${path} belongs to somebody else, and its folder lets only owners replace files; name another`;
     throw new Failure('target', 'CANNOT_WRITE', text);
   }
+}
+
+/** An image may be larger than what it takes, but not by any measure: a name for 281 TB helps nobody. */
+const MOST_TIMES_THE_DISK = 16;
+
+function refuseAbsurd(path: string, { sizeBytes, force }: TargetOptions): void {
+  const folder = dirname(resolve(path));
+  // A folder that is not there is told of when it is opened.
+  if (!existsSync(folder)) return;
+  const { blocks, bsize } = statfsSync(folder);
+  const diskBytes = blocks * bsize;
+  if (force || diskBytes === 0 || sizeBytes <= MOST_TIMES_THE_DISK * diskBytes) return;
+  throw new Failure(
+    'target',
+    'TOO_SMALL',
+    `the image has ${sizeBytes} bytes, the file system of ${path} holds ${diskBytes}: name another place, ` +
+      'or --force if hardly any of the image is data',
+  );
 }
 
 /** Marks that not even root may pass over (chattr). */
@@ -253,6 +272,7 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
     );
   }
   refuseFixed(path, stats, workPath);
+  refuseAbsurd(path, options);
   const present = [...(stats === null ? [] : [path]), ...(part === null ? [] : [workPath])];
   for (const file of present) refuseLoopOn(file);
   const earlier = part ?? (mayTakeOver ? stats : null);
