@@ -10,6 +10,19 @@ const AVERAGE_MS = 100;
 const BEST_AVERAGE_MS = 3000;
 /** Loss is averaged over this many packets at least: of a few, one lost is not yet a share. */
 const LEAST_LOSS_PACKETS = 300;
+/**
+ * A client that gets packets reports at least so often, if the rate follows it (`SENTINEL_INTERVAL_MS` of the
+ * client, and some delay). One that did not got nothing meanwhile, or was busy.
+ */
+const REPORTS_BY_MS = 30;
+/** Shares that make such a time an outage: of what was sent and lost, and of what came as fast as before. */
+const OUTAGE_LOSS = 0.5;
+const OUTAGE_DELIVERY = 0.6;
+/** What lasts longer is no outage: the path is gone, or the client hopelessly behind. */
+const LONGEST_OUTAGE_MS = 300;
+/** At the usual speed, so many packets at least would have come. */
+const LEAST_OUTAGE_PACKETS = 16;
+
 /** Older packets count for less and less in the evidence, from so many on at least. */
 const LEAST_MEMORY_PACKETS = 1000;
 
@@ -31,6 +44,8 @@ export class Delivery {
   #packetsReceived = 0;
   #packetsLost = 0;
   #clockUs = 0;
+  /** For so long before the latest report, reports had nothing to tell. */
+  #quietMs = 0;
 
   /** Share of the evidence's packets that was lost. */
   get evidenceLossRatio(): number {
@@ -65,14 +80,28 @@ export class Delivery {
 
   /**
    * Takes in what came since the last report that was counted.
+   * @param sinceMs by the client's clock, since then
    * @param fromPosition what that one had seen
    */
-  average(report: Report, elapsedMs: number, fromPosition: number): void {
+  average(report: Report, sinceMs: number, fromPosition: number): void {
     const received = (report.packetsReceived - this.#packetsReceived) | 0;
     // Below 0 when packets that were missed came after all.
     const lost = (report.packetsLost - this.#packetsLost) | 0;
     const sent = received + lost;
     if (received < 0 || sent < 0) return;
+    // Whether nothing came for want of anything sent, or since the path was out, the next packet tells.
+    if (sent === 0 && this.#quietMs + sinceMs <= LONGEST_OUTAGE_MS) {
+      this.#quietMs += sinceMs;
+      return;
+    }
+    const elapsedMs = sinceMs + this.#quietMs;
+    this.#quietMs = 0;
+    if (this.#isOutage(received, lost, elapsedMs)) {
+      this.#addLoss(this.#latestPackets, this.#latestLost, this.#latestFrom);
+      this.#latestPackets = 0;
+      this.#latestLost = 0;
+      return;
+    }
     const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
     this.packetsPerMs += weight * (received / elapsedMs - this.packetsPerMs);
     const faded = this.bestPacketsPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
@@ -82,6 +111,21 @@ export class Delivery {
     this.#latestPackets = sent;
     this.#latestLost = Math.max(0, lost);
     this.#latestFrom = fromPosition;
+  }
+
+  /**
+   * Whether the path carried nothing at all for a while: a switch that is busy, Wi-Fi that scans. A link that is
+   * full goes on delivering what it can; so an outage says nothing of the rate, and counts for none of the
+   * averages. It would drive the rate down, at any rate.
+   */
+  #isOutage(received: number, lost: number, elapsedMs: number): boolean {
+    const usual = this.packetsPerMs * elapsedMs;
+    return (
+      elapsedMs > REPORTS_BY_MS &&
+      usual > LEAST_OUTAGE_PACKETS &&
+      lost > OUTAGE_LOSS * (received + lost) &&
+      received < OUTAGE_DELIVERY * usual
+    );
   }
 
   #addLoss(sent: number, lost: number, fromPosition: number): void {

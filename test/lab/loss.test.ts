@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { copyToAll, type Lab, labTest } from './lab.js';
 import { leastBlocks } from './passes.js';
 import type { ClientProgram } from './programs.js';
+import { RunningProcess } from './running.js';
 import type { LinkOptions } from './world.js';
 
 const mebibyte = 1 << 20;
@@ -43,3 +44,31 @@ labTest('what is lost is sent again, and little else', hosts, async (lab) => {
   // One block in twelve is lost for one of them or other, and so on with what is repeated.
   assert.ok(blocksSent < 1.15 * least, `${blocksSent} blocks sent, least is ${least}`);
 });
+
+for (const outageMs of [50, 200]) {
+  labTest(
+    `${outageMs} ms of each second without a packet set no rate, for one of three`,
+    4,
+    async (lab) => {
+      const image = lab.scratch.randomFile('disk.img', 40 << 20);
+      const rule = 'ip netns exec "$0" nft add rule inet out c udp dport 16000 drop';
+      const script = `
+      ip netns exec "$0" nft 'table inet out { chain c { type filter hook input priority 0; }; }'
+      while sleep ${(1000 - outageMs) / 1000}; do
+        ${rule}; sleep ${outageMs / 1000}; ip netns exec "$0" nft flush chain inet out c
+      done`;
+      const bad = lab.world.host(2);
+      const outages = new RunningProcess('bash', ['-c', script, bad.namespace]);
+      bad.adopt(outages);
+      const server = lab.startServer(['-f', image, '--rate', '80M', '--exit-after', '3']);
+      const clients = [2, 3, 4].map((number) => lab.startClient(number));
+      await Promise.all([server, ...clients].map((program) => program.waitStatus(0)));
+      outages.kill('SIGKILL');
+      for (const number of [2, 3, 4]) lab.scratch.assertCopy(lab.copyPath(number), image);
+      const lost = clients[0]!.last('proven').progress.packetsLost;
+      assert.ok(lost > 500, `${lost} packets lost: there were outages`);
+      const rates = server.all('progress').map(({ progress }) => progress.rateBitsPerSecond);
+      assert.ok(Math.min(...rates) > 0.8 * 80e6, `${Math.min(...rates)} bit/s`);
+    },
+  );
+}

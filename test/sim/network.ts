@@ -11,6 +11,8 @@ export interface LinkFaults {
   burstRatio: number;
   duplicateRatio: number;
   reorderRatio: number;
+  /** Of each second, nothing comes through for so long. */
+  outageMs: number;
   /** Packets that come with some bits changed. */
   damageRatio: number;
 }
@@ -24,6 +26,7 @@ export const NO_FAULTS: LinkFaults = {
   duplicateRatio: 0,
   reorderRatio: 0,
   damageRatio: 0,
+  outageMs: 0,
 };
 
 /** Longest burst of losses: some dozens of packets at the usual rate. */
@@ -43,6 +46,7 @@ export class Link {
   readonly #agenda: Agenda;
   readonly #random: Random;
   readonly #delayMs: number;
+  readonly #phaseMs: number;
   #burstEndMs = 0;
   #freeAtMs = 0;
   #lastAtMs = 0;
@@ -52,6 +56,7 @@ export class Link {
     this.#random = random;
     this.faults = faults;
     this.#delayMs = random.between(0.05, 0.8);
+    this.#phaseMs = (this.#delayMs * 1e6) % 1000;
   }
 
   /** When a packet sent now comes out at the other end; -1 for never. */
@@ -90,6 +95,7 @@ export class Link {
       this.#burstEndMs = now + this.#random.next() * MOST_BURST_MS;
     }
     if (now < this.#burstEndMs) return true;
+    if ((now + this.#phaseMs) % 1000 < this.faults.outageMs) return true;
     return this.#random.chance(this.faults.lossRatio);
   }
 

@@ -14,6 +14,8 @@ export interface SimOptions {
   loss: number;
   /** Chance per packet that a burst of losses begins. */
   burst: number;
+  /** Of each second, links carry nothing for so many ms, each at its own time. */
+  outage: number;
   reorder: number;
   duplicate: number;
   /** Packets that come with some bits changed, either way. */
@@ -65,6 +67,7 @@ export const CALM: SimOptions = {
   rate: 16_000_000,
   loss: 0,
   burst: 0,
+  outage: 0,
   reorder: 0,
   duplicate: 0,
   damage: 0,

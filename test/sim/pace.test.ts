@@ -57,6 +57,21 @@ for (const [clients, loss] of [
   });
 }
 
+for (const outage of [50, 200]) {
+  for (const clients of [1, 4]) {
+    test(`outages of ${outage} ms in each second, ${clients} clients: little slower than they must`, () => {
+      for (let seed = 1; seed <= 4; seed++) {
+        const world = start({ ...LONG, seed, clients, imageChunks: 512 });
+        // One client behind such a path: the others are as ever.
+        world.clients[0]!.down.faults = { ...world.clients[0]!.down.faults, outageMs: outage };
+        const passes = passesOf(world);
+        const least = 1 / (1 - outage / 1000);
+        assert.ok(passes < least / 0.8 + 0.1, `seed ${seed}: took ${passes} passes of ${least}`);
+      }
+    });
+  }
+}
+
 test('clients that join one after the other do not make the server slow', () => {
   const world = start({ ...LONG, seed: 63, clients: 1 });
   for (let i = 0; i < 20; i++) {

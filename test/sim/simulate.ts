@@ -65,7 +65,8 @@ export function simulate(options: SimOptions): SimResult {
 }
 
 function hasFaults(options: SimOptions): boolean {
-  const { loss, burst, reorder, duplicate, damage, crashes, serverRestarts, slow } = options;
+  const { loss, burst, reorder, duplicate, damage, outage, crashes, serverRestarts, slow } =
+    options;
   const { partitions, hostile } = options;
   return (
     loss +
@@ -73,6 +74,7 @@ function hasFaults(options: SimOptions): boolean {
       reorder +
       duplicate +
       damage +
+      outage +
       crashes +
       serverRestarts +
       slow +

@@ -36,6 +36,7 @@ export class World {
       duplicateRatio: options.duplicate,
       reorderRatio: options.reorder,
       damageRatio: options.damage,
+      outageMs: options.outage,
     };
     this.#strangerRandom = this.random('stranger');
     this.#stranger = new Stranger(this.#strangerRandom);

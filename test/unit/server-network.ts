@@ -12,6 +12,8 @@ export interface PathOptions {
   packetsPerMs: number;
   /** Share of packets that the path loses whatever the rate. */
   ownLoss: number;
+  /** Of each second, the path carries nothing for so long. */
+  outageMs: number;
   receiveBufferBytes: number;
 }
 
@@ -25,6 +27,8 @@ class Path {
   /** What came while the client was busy waits in its socket's buffer. */
   #unread = 0;
   #busyMs = 0;
+  #isOut = false;
+  #unseen = 0;
 
   constructor(id: bigint, options: PathOptions) {
     this.options = options;
@@ -32,10 +36,17 @@ class Path {
     this.client = new Client(id, id, `client-${id}`, peer, 1000, 0, 0);
   }
 
-  carry(packets: number): void {
-    const { packetsPerMs, ownLoss } = this.options;
-    const came = Math.min(packets, packetsPerMs) * (1 - ownLoss);
-    this.#sent += packets;
+  carry(packets: number, now: number): void {
+    const { packetsPerMs, ownLoss, outageMs } = this.options;
+    this.#isOut = now % 1000 < outageMs;
+    const came = this.#isOut ? 0 : Math.min(packets, packetsPerMs) * (1 - ownLoss);
+    // A client learns of its losses by what comes after them.
+    if (!this.#isOut) {
+      this.#sent += this.#unseen + packets;
+      this.#unseen = 0;
+    } else {
+      this.#unseen += packets;
+    }
     if (this.#busyMs > 0) {
       this.#busyMs--;
       this.#unread += came;
@@ -51,6 +62,8 @@ class Path {
   }
 
   report(now: number, position: number): void {
+    // Nothing new to tell.
+    if (this.#isOut) return;
     this.client.report(
       {
         session: 1n,
@@ -87,7 +100,12 @@ export class Network {
       ...options,
     });
     this.paths = paths.map((path, index) => {
-      const usual = { packetsPerMs: 1e6, ownLoss: 0, receiveBufferBytes: 64 * 1024 * 1024 };
+      const usual = {
+        packetsPerMs: 1e6,
+        ownLoss: 0,
+        outageMs: 0,
+        receiveBufferBytes: 64 * 1024 * 1024,
+      };
       return new Path(BigInt(index + 1), { ...usual, ...path });
     });
   }
@@ -110,7 +128,7 @@ export class Network {
       this.position = advancePosition(this.position, packets);
       this.sentPackets += packets;
       this.rate.sent(packets * PACKET_BYTES);
-      for (const path of this.paths) path.carry(packets);
+      for (const path of this.paths) path.carry(packets, this.now);
       if (this.now % REPORT_MS === 0) {
         for (const path of this.paths) path.report(this.now, this.position);
       }

@@ -56,6 +56,30 @@ for (const ownLoss of [0.01, 0.05, 0.15]) {
   });
 }
 
+for (const outageMs of [50, 200]) {
+  for (const paths of [1, 4]) {
+    test(`a path that carries nothing for ${outageMs} ms of each second, of ${paths}, sets no rate`, () => {
+      const others = Array<object>(paths - 1).fill({});
+      const network = new Network(
+        { ceilingBytesPerMs: 20 * PACKET_BYTES },
+        { outageMs },
+        ...others,
+      );
+      network.run(4000);
+      const sent = network.measure(10_000);
+      assert(sent > 0.95 * 20, `${sent} packets/ms sent`);
+      assert(network.clients()[0]!.followed);
+    });
+  }
+}
+
+test('a path that carries nothing at times, and is full at others, is still filled', () => {
+  const network = new Network({ ceilingBytesPerMs }, { outageMs: 50, packetsPerMs: 40 });
+  network.run(6000);
+  const sent = network.measure(6000);
+  assert(sent > 0.7 * 40 && sent < 1.15 * 40, `${sent} packets/ms sent`);
+});
+
 test('one client with loss of its own does not slow the others down for good', () => {
   const options = { ceilingBytesPerMs: 200 * PACKET_BYTES };
   const network = new Network(options, { ownLoss: 0.08 }, {}, {});
