@@ -1,7 +1,6 @@
 /** Runs a client: sockets, disk, threads and clock around the receiving machine. */
 
 import { randomBytes } from 'node:crypto';
-import type dgram from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import type { ClientEvent } from '../client/events.js';
@@ -13,33 +12,21 @@ import { Alarm } from './alarm.js';
 import { loadBlake3 } from './blake3.js';
 import { differsFailure, dryRunText } from './client-endings.js';
 import { now } from './clock.js';
-import { debugLog } from './debug-log.js';
 import { GroupInlet } from './group-inlet.js';
 import { machineOf } from './machine.js';
-import { causeOfSilence, type NetCounters, readCounters } from './net/diagnosis.js';
-import { type GroupReceiver, openGroupReceiver } from './net/group-receiver.js';
-import { SilenceWatch } from './net/membership.js';
+import { ClientLine } from './net/client-line.js';
 import {
   awaitInterface,
   blockSizeFor,
   type ChosenInterface,
   refuseLargeMtu,
 } from './net/network-interface.js';
-import { sendByAgain, startRenewing } from './net/renewal.js';
-import { openRequestSocket } from './net/request-socket.js';
-import { SendTrouble, type TroubleNews, troubleText } from './net/send-trouble.js';
 import { type ClientOptions, DEFAULT_GROUP, DEFAULT_SERVER_PORT } from './options.js';
 import { ClientDisk } from './target/client-disk.js';
 import { planUnlocked, refuseEarly, type TargetOptions } from './target/target.js';
 import type { TargetPlan } from './target/target-plan.js';
 
-const debug = debugLog('multiclient:run');
-
 const PROGRESS_MS = 200;
-/** A server that is there speaks every second, once it is asked. */
-const SILENCE_MS = 3000;
-/** With answers, but nothing of the group for so long, the likely cause is told. */
-const EXPLAIN_AFTER_MS = 5000;
 
 export async function runClient(
   options: ClientOptions,
@@ -91,21 +78,16 @@ class Client {
   readonly #digestOf: Digest;
   readonly #startedMs = now();
   readonly #inlet: GroupInlet;
-  #socket: dgram.Socket | null = null;
-  #group: GroupReceiver | null = null;
+  #line: ClientLine | null = null;
   #disk: ClientDisk | null = null;
+  /** What comes before `run` waits for it. */
+  #hasBegun = false;
   #isOpening = false;
   #isFinishing = false;
   #isEnded = false;
   #isTendQueued = false;
-  readonly #silence = new SilenceWatch(SILENCE_MS, now());
-  readonly #trouble = new SendTrouble();
-  /** How far packets got when the server had just answered; null while that is not to be explained. */
-  #countersAtBegin: NetCounters | null = null;
-  #beganMs = 0;
   readonly #alarm = new Alarm(() => this.#tend());
   #progressTimer: NodeJS.Timeout | undefined;
-  #renewal: NodeJS.Timeout | undefined;
   #settle!: { resolve: () => void; reject: (error: unknown) => void };
 
   constructor(
@@ -139,27 +121,22 @@ class Client {
   }
 
   async open(): Promise<void> {
-    const { group, port, ttl, offload } = this.#options;
-    const receiver = await openGroupReceiver(
-      { group, port, chosen: this.#chosen, ttl, offload },
-      {
-        onPackets: (bytes, start, end, address) => this.#takeGroup(bytes, start, end, address),
-        onBatch: () => this.#tend(),
-        canTake: () => this.#inlet.isOpen,
+    const session = this.#session;
+    const line = await ClientLine.open(this.#options, this.#chosen, {
+      onPackets: (bytes, start, end, address) => this.#takeGroup(bytes, start, end, address),
+      onBatch: () => this.#tend(),
+      canTake: () => this.#inlet.isOpen,
+      onAnswer: (bytes, { address, port }) => {
+        session.handleUnicast(bytes, address, port, now());
+        this.#tend();
       },
-    );
-    this.#group = receiver;
-    const socket = await openRequestSocket(this.#options, this.#chosen);
-    this.#socket = socket;
-    const renew = (chosen: ChosenInterface) => {
-      sendByAgain(socket, chosen);
-      this.#explainSilence(chosen.label);
-      return receiver.tendMembership(chosen, this.#silence.isDue(now()));
-    };
-    const tell = (text: string) => this.#observe({ type: 'notice', text });
-    this.#renewal = startRenewing(this.#options.interface, group, renew, tell);
-    const mebibytes = Math.round(receiver.receiveBufferBytes / 2 ** 20);
-    const transport = `${receiver.transport}, receive buffer ${mebibytes} MiB`;
+      onNotice: (text) => this.#observe({ type: 'notice', text }),
+      awaitedStream: () => (session.hasHeardGroup ? null : session.streamAddress),
+    });
+    this.#line = line;
+    const { group, port } = this.#options;
+    const mebibytes = Math.round(line.receiver.receiveBufferBytes / 2 ** 20);
+    const transport = `${line.receiver.transport}, receive buffer ${mebibytes} MiB`;
     this.#observe({ type: 'listening', group, port, interface: this.#chosen.label, transport });
   }
 
@@ -168,10 +145,7 @@ class Client {
       this.#settle = { resolve, reject };
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
-      this.#socket!.on('message', (bytes, { address, port }) => {
-        this.#session.handleUnicast(bytes, address, port, now());
-        this.#tend();
-      });
+      this.#hasBegun = true;
       this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
       this.#tend();
     });
@@ -180,7 +154,6 @@ class Client {
   /** @returns whether there were blocks of the stream among them */
   #takeGroup(bytes: Buffer, start: number, end: number, address: string): boolean {
     if (this.#isEnded) return false;
-    this.#silence.hear(now());
     const isStream = this.#inlet.take(bytes, start, end, address);
     // While a chunk that is just whole is still in the processor's cache.
     if (this.#disk?.storesAtOnce) this.#submitOrders();
@@ -199,13 +172,13 @@ class Client {
 
   /** Does whatever the machine has become ready to do. */
   #tend(): void {
-    if (this.#isEnded) return;
+    if (this.#isEnded || !this.#hasBegun) return;
     const session = this.#session;
     const at = now();
     if (at >= session.nextDeadline()) session.handleTimeout(at);
     this.#submitOrders();
     for (let out = session.pollTransmit(); out !== null; out = session.pollTransmit()) {
-      this.#send(out.bytes, out.to);
+      this.#line!.send(out.bytes, out.to);
     }
     for (const event of session.pollEvents()) {
       this.#observe(event);
@@ -232,7 +205,7 @@ class Client {
 
   /** Packets longer than the interface's frames never arrive: says so before hours of silence. */
   #expectPackets(blockSizeBytes: number): void {
-    this.#group!.expect(BLOCK_HEADER_BYTES + blockSizeBytes);
+    this.#line!.receiver.expect(BLOCK_HEADER_BYTES + blockSizeBytes);
     const { mtu } = this.#options;
     const { label } = this.#chosen;
     const mtuBytes = mtu === 'auto' ? this.#chosen.mtuBytes : mtu;
@@ -242,44 +215,6 @@ class Client {
       `the server's packets are longer than the MTU of interface ${label} (${mtuBytes} bytes) allows; ` +
       `if nothing arrives, start multiserver with --mtu ${mtuBytes}`;
     this.#observe({ type: 'notice', text });
-  }
-
-  #send(bytes: Buffer, to: { address: string; port: number } | null): void {
-    const { group, serverHost, serverPort } = this.#options;
-    const port = to?.port ?? serverPort;
-    const address = to?.address ?? serverHost ?? group;
-    this.#socket!.send(bytes, port, address, (error) => {
-      const code = (error as NodeJS.ErrnoException | null)?.code;
-      if (code !== undefined) debug('request to %s: %s', address, code);
-      const news =
-        code === undefined
-          ? this.#trouble.succeeded(bytes.length)
-          : this.#trouble.failed(code, bytes.length, now());
-      if (news !== null) this.#tellTrouble(news, address);
-    });
-  }
-
-  #tellTrouble(news: TroubleNews, address: string): void {
-    if (news.kind === 'over') {
-      this.#tell('requests can be sent again');
-    } else if (news.isNew) {
-      this.#tell(troubleText(`${address} on interface ${this.#chosen.label}`, news.code));
-    }
-  }
-
-  #tell(text: string): void {
-    this.#observe({ type: 'notice', text });
-  }
-
-  /** The server answers, and nothing of the group comes: says why, once. */
-  #explainSilence(interfaceName: string): void {
-    const before = this.#countersAtBegin;
-    if (before === null || now() - this.#beganMs < EXPLAIN_AFTER_MS) return;
-    this.#countersAtBegin = null;
-    if (this.#session.hasHeardGroup) return;
-    const { group, port } = this.#options;
-    const stream = this.#session.streamAddress ?? '';
-    this.#tell(causeOfSilence(interfaceName, group, port, stream, before));
   }
 
   #submitOrders(): void {
@@ -304,8 +239,7 @@ class Client {
   /** A server is chosen: open the target, or say what would be done with it. */
   #begin(): void {
     this.#isOpening = true;
-    this.#countersAtBegin = readCounters();
-    this.#beganMs = now();
+    this.#line!.awaitStream();
     const { imageSize, chunkSize, name, sectorSizeBytes } = this.#session.description!;
     const { output, sparse, force, resume, check, verify, discard } = this.#options;
     const wanted = { output, imageName: name, sizeBytes: imageSize, sectorSizeBytes };
@@ -332,7 +266,7 @@ class Client {
         const { plan, isBlank } = disk.target;
         const { holdsEarlierData } = plan;
         this.#tellTarget(plan, check ? 'check' : 'copy');
-        const { receiveBufferBytes } = this.#group!;
+        const { receiveBufferBytes } = this.#line!.receiver;
         const { slots } = disk;
         this.#session.begin(
           {
@@ -427,16 +361,9 @@ class Client {
     this.#isEnded = true;
     this.#alarm.clear();
     clearInterval(this.#progressTimer);
-    clearInterval(this.#renewal);
     this.#session.leave(now());
     const farewell = this.#session.pollTransmit();
-    const socket = this.#socket;
-    if (socket !== null && farewell !== null && farewell.to !== null) {
-      const { address, port } = farewell.to;
-      await new Promise((resolve) => socket.send(farewell.bytes, port, address, resolve));
-    }
-    this.#group?.close();
-    socket?.close();
+    await this.#line?.close(farewell?.bytes ?? null, farewell?.to ?? null);
     await this.#disk?.close();
   }
 }

@@ -1,7 +1,6 @@
 /** Runs a server: sockets, disk, threads and clock around the sending machine. */
 
 import { randomBytes } from 'node:crypto';
-import type dgram from 'node:dgram';
 import { closeSync } from 'node:fs';
 import type { Failure } from '../failure.js';
 import { type BlockMap, BlockMapBuilder, type Digest } from '../image/block-map.js';
@@ -16,21 +15,14 @@ import { loadBlake3 } from './blake3.js';
 import { now } from './clock.js';
 import { CopyCount } from './copy-count.js';
 import { debugLog } from './debug-log.js';
-import { AnswerSockets, type AskingPeer } from './net/answer-sockets.js';
-import { type GroupSender, openGroupSender } from './net/group-sender.js';
 import { linkBytesPerMs } from './net/link-speed.js';
-import { type Membership, SilenceWatch } from './net/membership.js';
 import {
   awaitInterface,
   blockSizeFor,
   type ChosenInterface,
   refuseLargeMtu,
 } from './net/network-interface.js';
-import { OwnAddresses } from './net/own-addresses.js';
-import { sendByAgain, startRenewing } from './net/renewal.js';
-import { bindServerSocket } from './net/request-socket.js';
-import { SendTrouble, troubleText } from './net/send-trouble.js';
-import { createUdpSocket } from './net/socket-options.js';
+import { ServerLine } from './net/server-line.js';
 import type { ServerOptions } from './options.js';
 import { extentsOf } from './source/holes.js';
 import { MapCache } from './source/map-cache.js';
@@ -53,8 +45,6 @@ const CHUNK_SLOTS = 24;
 const TRAIN_BUFFERS = 16;
 const TRAIN_BUFFER_BYTES = 65_536;
 const PROGRESS_MS = 200;
-/** With no request for so long, a switch may have forgotten that we listen. */
-const SILENCE_MS = 60_000;
 /** After the last client that was waited for: its farewell leaves, and reports that crossed are answered. */
 const LINGER_MS = 10;
 /** A notice that ends everything is repeated, since any packet may be lost. */
@@ -100,7 +90,6 @@ class Server {
   readonly #map: BlockMapBuilder;
   readonly #memory: ChunkMemory;
   readonly #jobs: ChunkTurns;
-  readonly #socket: dgram.Socket;
   readonly #preparation: Preparation;
   readonly #cache: MapCache | null;
   /** The map that was kept, to be confirmed; null when there is none. */
@@ -108,16 +97,11 @@ class Server {
   readonly #watch: SourceWatch;
   readonly #unreadable: UnreadablePlaces;
   readonly #freeTrains: Buffer[] = [];
-  readonly #ownAddresses = new OwnAddresses();
   readonly #startedMs = now();
   #compression!: Compression;
   #reader!: ChunkReader;
-  #sender!: GroupSender;
+  #line!: ServerLine;
   #session!: ServerSession;
-  #membership!: Membership;
-  #answers!: AnswerSockets;
-  readonly #silence = new SilenceWatch(SILENCE_MS, now());
-  readonly #trouble = new SendTrouble();
   #count!: CopyCount;
   readonly #alarm = new Alarm(() => this.#pump());
   #isPumpQueued = false;
@@ -126,7 +110,6 @@ class Server {
   #isClosed = false;
   #isEnding = false;
   #progressTimer: NodeJS.Timeout | undefined;
-  #renewal: NodeJS.Timeout | undefined;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
 
   constructor(
@@ -157,7 +140,6 @@ class Server {
     });
     this.#memory = new ChunkMemory(CHUNK_SLOTS, geometry.chunkSizeBytes);
     this.#jobs = new ChunkTurns(this.#memory, digestOf);
-    this.#socket = createUdpSocket(options.group, { reuse: true });
     this.#preparation = new Preparation(this.#map, this.#jobs, source.fd, extentsOf(source.fd), {
       isStreaming: () => this.#reader.isStreaming(now()),
       onComplete: () => this.#mapComplete(),
@@ -172,7 +154,7 @@ class Server {
   }
 
   async open(): Promise<void> {
-    const { group, port, serverPort, ttl, offload } = this.#options;
+    const { group, port, serverPort } = this.#options;
     const chosen = this.#chosen;
     const engine = (await loadZstd())?.kind ?? null;
     const { chunkCount } = this.#map.geometry;
@@ -189,24 +171,26 @@ class Server {
       this.#source.fd,
       this.#compression,
     );
-    this.#membership = await bindServerSocket(this.#socket, this.#options, chosen);
-    this.#sender = await openGroupSender(
-      { group, port, chosen, ttl, offload },
+    const line = await ServerLine.open(
+      this.#options,
+      chosen,
       this.#blockSize + BLOCK_HEADER_BYTES,
+      (text) => this.#observe({ type: 'notice', text }),
     );
+    this.#line = line;
     this.#session = new ServerSession({
       session: randomBytes(8).readBigUInt64BE(),
       name: this.#source.name,
       sectorSizeBytes: sectorSizeOfSource(this.#source),
-      streamAddress: () => this.#sender.sourceAddress.split('%')[0]!,
+      streamAddress: () => line.streamAddress,
       group,
       port,
       serverPort,
       blockSize: this.#blockSize,
       map: this.#map,
       slots: this.#memory.slots,
-      mostTrainBytes: this.#sender.mostTrainBytes,
-      gathers: this.#sender.gathers,
+      mostTrainBytes: line.sender.mostTrainBytes,
+      gathers: line.sender.gathers,
       ceilingBytesPerMs: (this.#options.rateBitsPerSecond ?? Number.POSITIVE_INFINITY) / 8000,
       delayMs: this.#options.delayMs,
       waitForSlow: this.#options.slowClients === 'wait',
@@ -225,7 +209,7 @@ class Server {
       interface: chosen.label,
       blockSizeBytes: this.#blockSize,
       ceilingBitsPerSecond: this.#options.rateBitsPerSecond ?? null,
-      transport: this.#sender.transport,
+      transport: line.sender.transport,
     });
   }
 
@@ -234,60 +218,14 @@ class Server {
       this.#settle = { resolve, reject };
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
-      const { group, serverPort } = this.#options;
-      this.#socket.on('message', (bytes, { address, port }) =>
-        this.#take(bytes, { address, port }),
-      );
-      this.#answers = new AnswerSockets(group, serverPort, (bytes, from) =>
-        this.#take(bytes, from),
-      );
+      this.#line.listen((bytes, from) => {
+        this.#session.handleDatagram(bytes, from, now());
+        this.#queuePump();
+      });
       this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
-      this.#renewal = startRenewing(
-        this.#options.interface,
-        this.#options.group,
-        (chosen) => this.#renew(chosen),
-        (text) => this.#observe({ type: 'notice', text }),
-      );
       this.#preparation.begin();
       this.#pump();
     });
-  }
-
-  #take(bytes: Buffer, from: AskingPeer): void {
-    this.#silence.hear(now());
-    // From the server's port it is the server's own question to other servers, which comes back to it.
-    const { address, port } = from;
-    const isOwnMachine = port !== this.#options.serverPort && this.#ownAddresses.has(address);
-    if (isOwnMachine) this.#sender.loopBack();
-    this.#session.handleDatagram(bytes, from, now());
-    this.#queuePump();
-  }
-
-  #renew(chosen: ChosenInterface): boolean {
-    this.#ownAddresses.lookUp();
-    this.#answers.tend();
-    this.#sender.renew(chosen);
-    sendByAgain(this.#socket, chosen);
-    return this.#membership.tend(chosen, this.#silence.isDue(now()));
-  }
-
-  /** Says when nothing gets out, and does what can be done. */
-  #noteSend(error: Error | null, packetBytes: number): void {
-    if (error === null) {
-      if (this.#trouble.succeeded(packetBytes) !== null) this.#tell('packets can be sent again');
-      return;
-    }
-    const code = (error as NodeJS.ErrnoException).code ?? error.message;
-    const news = this.#trouble.failed(code, packetBytes, now());
-    if (news?.kind !== 'failing') return;
-    const done = this.#sender.mend(code);
-    const place = `group ${this.#options.group} on interface ${this.#chosen.label}`;
-    if (news.isNew) this.#tell(troubleText(place, code));
-    if (done !== null) this.#tell(done);
-  }
-
-  #tell(text: string): void {
-    this.#observe({ type: 'notice', text });
   }
 
   /** Many things may happen in one turn of the event loop: one pump after them is enough. */
@@ -314,14 +252,13 @@ class Server {
       if (transmit === null) break;
       this.#freeTrains.pop();
       const { length, packetBytes, to, payloads } = transmit;
-      const done = (error: Error | null) => {
-        if (to === null) this.#noteSend(error, packetBytes);
-        else if (error !== null) debug('answer: %s', error.message);
+      const done = () => {
         this.#freeTrains.push(train);
         if (!this.#isPumping) this.#queuePump();
       };
-      if (to === null) this.#sender.send({ bytes: train, length, packetBytes, payloads }, done);
-      else this.#socketFor(to).send(train, 0, length, to.port, to.address, done);
+      if (to === null)
+        this.#line.sendToGroup({ bytes: train, length, packetBytes, payloads }, done);
+      else this.#line.answer(train, length, to, done);
       at = now();
     }
     this.#isPumping = false;
@@ -333,14 +270,9 @@ class Server {
     if (this.#hasRoom) this.#alarm.set(session.nextDeadline(at), at);
   }
 
-  /** Answers come from the address that was asked. */
-  #socketFor({ via }: AskingPeer): dgram.Socket {
-    return via !== undefined && this.#answers.isOpen(via) ? via : this.#socket;
-  }
-
   /** Whether another train could be packed and sent. */
   get #hasRoom(): boolean {
-    return this.#freeTrains.length > 0 && !this.#sender.isBusy;
+    return this.#freeTrains.length > 0 && !this.#line.sender.isBusy;
   }
 
   #read(order: ReadOrder): void {
@@ -447,7 +379,7 @@ class Server {
     if (notice === null || notice === undefined) return;
     const { length } = notice;
     const goodbye = { bytes: notice, length, packetBytes: length, payloads: null };
-    await new Promise((resolve) => this.#sender.send(goodbye, resolve));
+    await new Promise((resolve) => this.#line.sender.send(goodbye, resolve));
   }
 
   async close(): Promise<void> {
@@ -459,11 +391,9 @@ class Server {
     this.#unreadable.close();
     this.#alarm.clear();
     clearInterval(this.#progressTimer);
-    clearInterval(this.#renewal);
+    this.#line?.stopListening();
     await this.#sayGoodbye();
-    this.#sender?.close();
-    this.#answers?.close();
-    this.#socket.close();
+    this.#line?.close();
     await this.#jobs.close();
   }
 }
