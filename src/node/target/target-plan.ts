@@ -102,7 +102,7 @@ function refuseFixed(path: string, stats: BigIntStats | null, workPath: string):
 }
 
 /** An image may be larger than what it takes, but not by any measure: a name for 281 TB helps nobody. */
-const MOST_TIMES_THE_DISK = 16;
+const MOST_TIMES_THE_DISK = 128;
 
 function refuseAbsurd(path: string, { sizeBytes, force }: TargetOptions): void {
   const folder = dirname(resolve(path));
