@@ -99,7 +99,9 @@ for (const [path, options] of [
       lab.world.host(1).unplug();
       tally.faults += 1;
       lab.world.host(1).plugIn();
-      await server.waitFor('notice', ({ text }) => text.includes('e0 was made anew'));
+      await server.waitFor('notice', ({ text }) =>
+        text.includes('had lost group 225.0.20.10 on interface e0'),
+      );
       const late = lab.startClient(3, [...options]);
       await Promise.all([client, late, server].map((program) => program.waitStatus(0)));
       for (const host of [2, 3]) tally.compare(lab.copyPath(host), image);

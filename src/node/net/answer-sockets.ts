@@ -32,20 +32,22 @@ export class AnswerSockets {
     this.#group = group;
     this.#port = port;
     this.#onRequest = onRequest;
-    this.tend();
   }
 
   /** Opens sockets for addresses that came, and closes those of addresses that went. */
-  tend(): void {
+  async tend(): Promise<void> {
     const present = this.#addresses();
     for (const [address, socket] of this.#sockets) {
       if (present.has(address)) continue;
       this.#sockets.delete(address);
       socket.close();
     }
+    const opened: Promise<void>[] = [];
     for (const address of present) {
-      if (!this.#sockets.has(address) && this.#sockets.size < MOST_SOCKETS) this.#open(address);
+      const isNew = !this.#sockets.has(address) && this.#sockets.size < MOST_SOCKETS;
+      if (isNew) opened.push(this.#open(address));
     }
+    await Promise.all(opened);
   }
 
   #addresses(): Set<string> {
@@ -57,7 +59,8 @@ export class AnswerSockets {
     return new Set(usable.map(({ address }) => address));
   }
 
-  #open(address: string): void {
+  /** @returns when it is open, or cannot be */
+  #open(address: string): Promise<void> {
     const socket = createUdpSocket(this.#group, { reuse: true });
     this.#sockets.set(address, socket);
     socket.on('error', (error) => {
@@ -67,7 +70,10 @@ export class AnswerSockets {
     socket.on('message', (bytes, { address: from, port }) =>
       this.#onRequest(bytes, { address: from, port, via: socket }),
     );
-    socket.bind({ address, port: this.#port, exclusive: true });
+    return new Promise((resolve) => {
+      socket.once('error', () => resolve());
+      socket.bind({ address, port: this.#port, exclusive: true }, resolve);
+    });
   }
 
   /** Whether a socket can still be answered by. */

@@ -3,7 +3,7 @@
  * or, where that is missing, one plain datagram at a time.
  */
 import type dgram from 'node:dgram';
-import { constants } from 'node:os';
+import { constants, networkInterfaces } from 'node:os';
 import type { Payloads } from '../../server/train.js';
 import { loadNative, type Native } from '../native.js';
 import { descriptorOf } from './descriptors.js';
@@ -105,21 +105,32 @@ export async function openGroupSender(
   }
   socket.removeAllListeners('error');
   socket.on('error', () => {});
-  const line = new Line(socket, group, port);
+  const line = new Line(socket, group, port, chosen);
   return native !== null && canSegment
     ? trainSender(native, fd, socket, packetBytes, line)
     : plainSender(socket, fd, line);
 }
 
+/** Whether this machine has an address just now. @param address perhaps with a scope */
+function isOwnAddress(address: string): boolean {
+  const bare = address.split('%')[0];
+  const entries = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return entries.some((entry) => entry.address === bare);
+}
+
 /** The socket's connection to the group, which has a source address of its own. */
 class Line {
   #isConnecting = false;
+  #chosenAddress: string | undefined;
 
   constructor(
     private readonly socket: dgram.Socket,
     private readonly group: string,
     private readonly port: number,
-  ) {}
+    chosen: ChosenInterface,
+  ) {
+    this.#chosenAddress = chosen.multicastAddress;
+  }
 
   get sourceAddress(): string {
     try {
@@ -132,9 +143,9 @@ class Line {
   /** Sends from the address that the interface has now. */
   renew(chosen: ChosenInterface): void {
     sendByAgain(this.socket, chosen);
-    const { multicastAddress } = chosen;
-    const isIPv4 = multicastAddress !== undefined && !isIPv6Address(this.group);
-    if (isIPv4 && multicastAddress !== this.sourceAddress) this.reconnect();
+    const isOther = chosen.multicastAddress !== this.#chosenAddress;
+    this.#chosenAddress = chosen.multicastAddress;
+    if (isOther || !isOwnAddress(this.sourceAddress)) this.reconnect();
   }
 
   reconnect(): void {

@@ -56,6 +56,7 @@ async function bindSocketTo(socket: dgram.Socket, port: number, taken: string): 
 /**
  * Binds the server's socket, and joins the group with it so that clients find the server.
  *
+ * @param openAnswers opens the sockets for single addresses, before requests could come by this one
  * @returns the membership, to be looked after
  * @throws Failure when the port is taken, or the group cannot be joined
  */
@@ -63,12 +64,14 @@ export async function bindServerSocket(
   socket: dgram.Socket,
   { group, serverPort, ttl }: ServerOptions,
   chosen: ChosenInterface,
+  openAnswers: () => Promise<void>,
 ): Promise<Membership> {
   const taken = `UDP port ${serverPort} is in use, perhaps by another multiserver; choose another with -s`;
   // The port is ours alone, and yet shared with sockets for single addresses: the first is tried out.
   const alone = createUdpSocket(group, { reuse: false });
   await bindSocketTo(alone, serverPort, taken);
   await new Promise<void>((resolve) => alone.close(() => resolve()));
+  await openAnswers();
   await bindSocketTo(socket, serverPort, taken);
   socket.on('error', (error) => debugServer('%s', error.message));
   try {

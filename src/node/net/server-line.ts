@@ -32,7 +32,8 @@ export class ServerLine {
   readonly #ownAddresses = new OwnAddresses();
   readonly #silence = new SilenceWatch(SILENCE_MS, now());
   readonly #trouble = new SendTrouble();
-  #answers: AnswerSockets | null = null;
+  readonly #answers: AnswerSockets;
+  #onRequest: RequestHandler | null = null;
   #renewal: NodeJS.Timeout | undefined;
 
   private constructor(
@@ -41,6 +42,7 @@ export class ServerLine {
     tell: (text: string) => void,
     socket: dgram.Socket,
     membership: Membership,
+    answers: AnswerSockets,
     /** What goes to the group. */
     readonly sender: GroupSender,
   ) {
@@ -49,6 +51,7 @@ export class ServerLine {
     this.#tell = tell;
     this.#socket = socket;
     this.#membership = membership;
+    this.#answers = answers;
   }
 
   /**
@@ -64,9 +67,16 @@ export class ServerLine {
   ): Promise<ServerLine> {
     const { group, port, ttl, offload } = options;
     const socket = createUdpSocket(group, { reuse: true });
-    const membership = await bindServerSocket(socket, options, chosen);
+    let line: ServerLine | null = null;
+    const take: RequestHandler = (bytes, from) => {
+      if (line !== null) line.#take(bytes, from);
+    };
+    const answers = new AnswerSockets(group, options.serverPort, take);
+    const membership = await bindServerSocket(socket, options, chosen, () => answers.tend());
+    socket.on('message', (bytes, { address, port }) => take(bytes, { address, port }));
     const sender = await openGroupSender({ group, port, chosen, ttl, offload }, packetBytes);
-    return new ServerLine(options, chosen, tell, socket, membership, sender);
+    line = new ServerLine(options, chosen, tell, socket, membership, answers, sender);
+    return line;
   }
 
   /** The address that the stream comes from, as it is now. */
@@ -76,22 +86,23 @@ export class ServerLine {
 
   /** From now on requests are handed on. */
   listen(onRequest: RequestHandler): void {
-    const { group, serverPort, interface: wanted } = this.#options;
-    const take: RequestHandler = (bytes, from) => {
-      this.#silence.hear(now());
-      // From the server's port it is the server's own question to other servers, which comes back to it.
-      const isOwnMachine = from.port !== serverPort && this.#ownAddresses.has(from.address);
-      if (isOwnMachine) this.sender.loopBack();
-      onRequest(bytes, from);
-    };
-    this.#socket.on('message', (bytes, { address, port }) => take(bytes, { address, port }));
-    this.#answers = new AnswerSockets(group, serverPort, take);
+    const { group, interface: wanted } = this.#options;
+    this.#onRequest = onRequest;
     this.#renewal = startRenewing(wanted, group, (chosen) => this.#renew(chosen), this.#tell);
+  }
+
+  #take(bytes: Buffer, from: AskingPeer): void {
+    this.#silence.hear(now());
+    // From the server's port it is the server's own question to other servers, which comes back to it.
+    const { serverPort } = this.#options;
+    const isOwnMachine = from.port !== serverPort && this.#ownAddresses.has(from.address);
+    if (isOwnMachine) this.sender.loopBack();
+    this.#onRequest?.(bytes, from);
   }
 
   #renew(chosen: ChosenInterface): boolean {
     this.#ownAddresses.lookUp();
-    this.#answers?.tend();
+    void this.#answers.tend();
     this.sender.renew(chosen);
     sendByAgain(this.#socket, chosen);
     return this.#membership.tend(chosen, this.#silence.isDue(now()));
@@ -107,7 +118,7 @@ export class ServerLine {
   /** Answers from the address that was asked. */
   answer(bytes: Buffer, length: number, to: AskingPeer, done: SendDone): void {
     const { via } = to;
-    const isOpen = via !== undefined && (this.#answers?.isOpen(via) ?? false);
+    const isOpen = via !== undefined && this.#answers.isOpen(via);
     (isOpen ? via : this.#socket).send(bytes, 0, length, to.port, to.address, (error) => {
       if (error !== null) debug('answer: %s', error.message);
       done(error);
@@ -137,7 +148,7 @@ export class ServerLine {
   close(): void {
     clearInterval(this.#renewal);
     this.sender.close();
-    this.#answers?.close();
+    this.#answers.close();
     this.#socket.close();
   }
 }

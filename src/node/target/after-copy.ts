@@ -18,8 +18,14 @@ export async function tellAfterCopy(
   const number = SYSTEM.deviceOf(path);
   if (number === null) return [];
   const device = new BlockDevice(number);
-  const news = device.isPartition ? [] : [await rereadPartitions(path, device)];
-  return [...news, ...leftoversOn(path, imageBytes, device.sizeBytes ?? imageBytes, earlierStarts)];
+  try {
+    const news = device.isPartition ? [] : [await rereadPartitions(path, device)];
+    const diskBytes = device.sizeBytes ?? imageBytes;
+    return [...news, ...leftoversOn(path, imageBytes, diskBytes, earlierStarts)];
+  } catch (error) {
+    // The copy is proven: what comes after it is help, no more.
+    return [`${path} cannot be looked at after the copy: ${(error as Error).message}`];
+  }
 }
 
 /** The system keeps the old disk's partitions until it is asked to look again. */

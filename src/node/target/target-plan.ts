@@ -125,7 +125,13 @@ function fixedHow(path: string): 'immutable' | 'append-only' | null {
   if (native === null || !existsSync(path)) return null;
   const IMMUTABLE = 0x10;
   const APPEND_ONLY = 0x20;
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    // Whoever opens it to write says why that cannot be.
+    return null;
+  }
   try {
     const flags = native.fileFlags(fd) ?? 0;
     if ((flags & IMMUTABLE) !== 0) return 'immutable';
