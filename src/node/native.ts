@@ -77,6 +77,14 @@ function load(): Native | null {
   try {
     const koffi = createRequire(import.meta.url)('koffi');
     const libc = koffi.load(null);
+    // biome-ignore lint/suspicious/noExplicitAny: the C library's functions take what their line says
+    const lazy = (line: string): ((...words: any[]) => any) => {
+      let found: ((...words: unknown[]) => unknown) | undefined;
+      return (...words) => {
+        found ??= libc.func(line) as (...words: unknown[]) => unknown;
+        return found(...words);
+      };
+    };
     const getsockopt = libc.func(
       'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)',
     );
@@ -87,12 +95,11 @@ function load(): Native | null {
       'int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)',
     );
     const sendmsg = libc.func('int64_t sendmsg(int fd, void *message, int flags)');
-    const ifNameToIndex = libc.func('uint32_t if_nametoindex(const char *name)');
-    const ifIndexToName = libc.func(
-      'uintptr_t if_indextoname(uint32_t index, _Out_ uint8_t *name)',
-    );
-    const ioctlBytes = libc.func('int ioctl(int fd, uint64_t request, _Out_ uint8_t *value)');
-    const ioctl = libc.func('int ioctl(int fd, uint64_t request, uint64_t argument)');
+    // What few runs need is looked up when they do: each look-up makes a start longer.
+    const ifNameToIndex = lazy('uint32_t if_nametoindex(const char *name)');
+    const ifIndexToName = lazy('uintptr_t if_indextoname(uint32_t index, _Out_ uint8_t *name)');
+    const ioctlBytes = lazy('int ioctl(int fd, uint64_t request, _Out_ uint8_t *value)');
+    const ioctl = lazy('int ioctl(int fd, uint64_t request, uint64_t argument)');
     const flock = libc.func('int flock(int fd, int operation)');
     const posixFadvise = libc.func(
       'int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)',
@@ -114,7 +121,7 @@ function load(): Native | null {
         // Where the file system knows no locks, there is nothing to be told.
         return flock(fd, (isExclusive ? 2 : 1) | LOCK_NB) === 0 || koffi.errno() !== EWOULDBLOCK;
       },
-      exit: libc.func('void _exit(int status)'),
+      exit: lazy('void _exit(int status)'),
       interfaceName(wanted) {
         const index = ifNameToIndex(wanted);
         const name = Buffer.alloc(16);

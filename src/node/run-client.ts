@@ -1,7 +1,6 @@
 /** Runs a client: sockets, disk, threads and clock around the receiving machine. */
 
 import { randomBytes } from 'node:crypto';
-import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import type { ClientEvent } from '../client/events.js';
 import { ClientSession } from '../client/session.js';
@@ -15,6 +14,7 @@ import { now } from './clock.js';
 import { GroupInlet } from './group-inlet.js';
 import { machineOf } from './machine.js';
 import { ClientLine } from './net/client-line.js';
+import { isIPv6Address } from './net/family.js';
 import {
   awaitInterface,
   blockSizeFor,
@@ -64,7 +64,7 @@ function isFollowed(error: unknown): error is Failure {
 
 /** Servers are looked for at the default place as well, by a client that was told of another. */
 function elsewhereOf({ group, serverHost, serverPort }: ClientOptions) {
-  const address = isIPv6(group) ? null : DEFAULT_GROUP;
+  const address = isIPv6Address(group) ? null : DEFAULT_GROUP;
   const isDefault = address === group && serverPort === DEFAULT_SERVER_PORT;
   if (address === null || isDefault || serverHost !== undefined) return {};
   return { elsewhere: { address, port: DEFAULT_SERVER_PORT } };

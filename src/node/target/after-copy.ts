@@ -1,12 +1,9 @@
 /** What is done and said of a device once its copy is proven: its new partitions, and old labels behind them. */
-import { execFile } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { promisify } from 'node:util';
 import { findLeftovers, type Leftover } from '../../image/partition-table.js';
 import { loadNative } from '../native.js';
 import { BlockDevice, SYSTEM } from './block-device.js';
 
-const run = promisify(execFile);
 const PATH_OF_TOOLS = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 
 /** @returns what to tell the operator */
@@ -59,12 +56,12 @@ function askSystem(path: string): boolean {
 }
 
 async function succeeds(tool: string, args: string[]): Promise<boolean> {
-  try {
-    await run(tool, args, { env: { ...process.env, PATH: PATH_OF_TOOLS } });
-    return true;
-  } catch {
-    return false;
-  }
+  // Only few runs start a program: loading what does that would make every start longer.
+  const { execFile } = await import('node:child_process');
+  const env = { ...process.env, PATH: PATH_OF_TOOLS };
+  return new Promise((resolve) => {
+    execFile(tool, args, { env }, (error) => resolve(error === null));
+  });
 }
 
 function leftoversOn(
