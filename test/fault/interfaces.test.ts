@@ -212,3 +212,15 @@ labTest(
     await client.waitStatus(5);
   },
 );
+
+labTest('--give-up counts the time without progress, though the server answers', 2, async (lab) => {
+  const image = lab.scratch.randomFile('disk.img', mebibyte);
+  lab.startServer(['-f', image]);
+  const rules =
+    'table inet in { chain c { type filter hook input priority 0; udp dport 16000 drop; }; }\n';
+  inHost(lab.world.host(2), 'nft', ['-f', '-'], rules);
+  const client = lab.startClient(2, ['--give-up', '3']);
+  await client.waitFor('server-found');
+  await client.waitStatus(5);
+  assert.match(client.last('error').message, /answers, but nothing of its image came/);
+});

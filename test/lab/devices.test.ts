@@ -124,3 +124,18 @@ labTest('what is wrong with a target is said at once, without a server', 2, asyn
     runTool('umount', [folder]);
   }
 });
+
+labTest('--force overrules what is built on a device', 2, async (lab) => {
+  const image = lab.scratch.randomFile('disk.img', 4 * mebibyte);
+  const device = lab.scratch.loopDevice(lab.scratch.randomFile('old.img', 4 * mebibyte));
+  const above = lab.scratch.loopDevice(device);
+  lab.startServer(['-f', image]);
+  const refused = lab.startClient(2, ['-o', device]);
+  await refused.waitStatus(3);
+  assert.match(
+    refused.last('error').message,
+    new RegExp(`loop device ${above.slice(5)} is set up`),
+  );
+  await lab.startClient(2, ['-o', device, '--force']).waitStatus(0);
+  lab.scratch.assertCopy(device, image);
+});

@@ -118,6 +118,7 @@ test('words, texts and names', () => {
   refuses(read, ['Wait', ''], /give leave or wait/);
   refuses(someText('its name'), [''], /empty; give its name/);
   assert.equal(fileName('a file')('a-'), 'a-');
+  refuses(fileName('a file'), ['disk\ufffd.img'], /not UTF-8/);
   refuses(fileName('a file'), ['-'], /'-' does not stand for a pipe.*give a file/);
 });
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   existsSync,
   mkdtempSync,
@@ -181,4 +183,24 @@ test('a folder is no target, nor is a name in a folder that is not there', async
     TargetFile.open(optionsFor(join(path, 'no', 'a.img'))),
     withCode('CANNOT_WRITE'),
   );
+});
+
+test('a proven file in a folder that cannot be read is a copy, with a remark', async (t) => {
+  const place = folder(t);
+  const nobody = 65_534;
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) chownSync(place, nobody, nobody);
+  chmodSync(place, 0o300);
+  if (isRoot) process.seteuid!(nobody);
+  try {
+    const path = join(place, 'a.img');
+    const target = await TargetFile.open(optionsFor(path));
+    target.begin();
+    writeFileSync(target.fd, Buffer.alloc(SIZE, 7));
+    assert.match((await target.finish()) ?? '', /proven and has its name.*cannot be synced/);
+    assert.equal(readFileSync(path).length, SIZE);
+  } finally {
+    if (isRoot) process.seteuid!(0);
+    chmodSync(place, 0o700);
+  }
 });
