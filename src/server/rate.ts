@@ -173,7 +173,9 @@ export class RateController {
     }
     const carried = (deliveredPerMs * this.#options.packetBytes) / (1 - this.#lossFloor);
     const lowered = Math.min(Math.max(carried, this.bytesPerMs * 0.25), this.bytesPerMs * 0.97);
-    this.bytesPerMs = Math.max(lowered, LEAST_BYTES_PER_MS);
+    // The operator's ceiling may lie below what is the least otherwise.
+    const least = Math.min(LEAST_BYTES_PER_MS, this.#options.ceilingBytesPerMs);
+    this.bytesPerMs = Math.max(lowered, least);
     this.#isStarting = false;
     this.#settleUntilMs = now + SETTLE_MS;
     this.#fullBytesPerMs = carried;

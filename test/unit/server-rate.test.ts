@@ -22,6 +22,14 @@ test('the ceiling holds from the first packet on', () => {
   assert.equal(network.rate.bytesPerMs, 100);
 });
 
+test('the ceiling holds where it is below any rate that would be chosen, and packets are lost', () => {
+  const network = new Network({ ceilingBytesPerMs: 200 }, { ownLoss: 0.2 });
+  for (let second = 0; second < 60; second++) {
+    network.run(1000);
+    assert(network.rate.bytesPerMs <= 200, `${network.rate.bytesPerMs} bytes/ms`);
+  }
+});
+
 for (const packetsPerMs of [1, 4, 20, 55, 120]) {
   const name = `a path of ${packetsPerMs} packets/ms is found and filled, with little loss`;
   test(name, () => {
