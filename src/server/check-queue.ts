@@ -3,13 +3,11 @@
  * way. Seldom anything waits here.
  */
 import { checksOfBlocks, encodeBlockChecks } from '../protocol/block-checks.js';
-import { positionsBetween } from '../protocol/position.js';
+import { wirePosition } from '../protocol/position.js';
 import type { CacheEntry } from './chunk-cache.js';
 
 /** Chunks that wait, and chunks that are remembered as told. */
 const MOST_CHUNKS = 256;
-/** Positions further back than this may be from before the numbers wrapped. */
-const FORGOTTEN_AFTER = 2 ** 30;
 
 export class CheckQueue {
   readonly #session: bigint;
@@ -30,21 +28,14 @@ export class CheckQueue {
 
   /**
    * @param asOfPosition what was sent from here on, the client has not seen yet
-   * @param position next send position
    * @returns whether they are to be sent, and were not before
    */
-  add(chunk: number, asOfPosition: number, position: number): boolean {
+  add(chunk: number, asOfPosition: number): boolean {
     if (this.#wanted.has(chunk) || this.#wanted.size >= MOST_CHUNKS) return false;
-    if (this.#isUnderWay(chunk, asOfPosition, position)) return false;
+    const sentAt = this.#sent.get(chunk);
+    if (sentAt !== undefined && sentAt >= asOfPosition) return false;
     this.#wanted.set(chunk, 0);
     return true;
-  }
-
-  #isUnderWay(chunk: number, asOfPosition: number, position: number): boolean {
-    const sentAt = this.#sent.get(chunk);
-    if (sentAt === undefined || positionsBetween(asOfPosition, sentAt) < 0) return false;
-    const age = positionsBetween(sentAt, position);
-    return age >= 0 && age < FORGOTTEN_AFTER;
   }
 
   chunks(): IterableIterator<number> {
@@ -68,7 +59,7 @@ export class CheckQueue {
     const next = first + checks.length;
     this.#wanted.set(chunk, next);
     const session = this.#session;
-    const numbers = { position, chunk, encodedLength, kindByte, first };
+    const numbers = { position: wirePosition(position), chunk, encodedLength, kindByte, first };
     const isLast = next >= entry.blockCount;
     return { bytes: encodeBlockChecks({ session, ...numbers, checks }), isLast };
   }

@@ -2,7 +2,6 @@
 import type { ClientStateId, Report } from '../protocol/from-client.js';
 import { ClientState } from '../protocol/from-client.js';
 import { MOST_SENTINELS } from '../protocol/from-server.js';
-import { positionsBetween } from '../protocol/position.js';
 import { Allowance } from './allowance.js';
 import { Delivery } from './delivery.js';
 import type { ServedClient } from './events.js';
@@ -36,7 +35,7 @@ export class Client {
   reportedMs: number | null = null;
   /** Since when the client is asked to report often; null while it is not. */
   sentinelSinceMs: number | null = null;
-  /** One past the highest position the client has seen. */
+  /** One past the highest position the client has seen, as the server counts. */
   position: number;
   readonly delivery = new Delivery();
   /** The rate waits for this client. */
@@ -98,10 +97,9 @@ export class Client {
 
   /**
    * Takes in a report.
-   * @param position the server's own: a client cannot have seen more than was sent
+   * @param position the report's, as the server counts
    */
   report(report: Report, position: number, now: number): void {
-    if (positionsBetween(report.position, position) < 0) return;
     const elapsedMs = this.delivery.elapsedMs(report);
     const isLate = this.reportedMs !== null && elapsedMs <= 0;
     // An old report comes late; a client that suspended, or was forged, starts a new count.
@@ -111,7 +109,7 @@ export class Client {
     }
     this.reportedMs = now;
     this.lastHeardMs = now;
-    this.position = report.position;
+    this.position = position;
     this.delivery.countFrom(report);
     this.state = report.state;
     this.missingChunks = report.missingChunks;
@@ -124,7 +122,7 @@ export class Client {
 
   /** Packets sent that the client has not yet seen. */
   lag(position: number): number {
-    return Math.max(0, positionsBetween(this.position, position));
+    return Math.max(0, position - this.position);
   }
 
   describe(now: number): ServedClient {

@@ -13,6 +13,8 @@ export interface ServerConfig {
   /** Port of requests, on which other servers are looked for. */
   serverPort: number;
   blockSize: number;
+  /** Send position of the first packet; 1 if not given. */
+  firstPosition?: number;
   /** What is known of the block map; the driver fills it while the session runs. */
   map: BlockMapBuilder;
   /** Memory for chunks, each at least one chunk long. */

@@ -3,7 +3,6 @@
  * steered by. Apart from the client, whose other fields are looked at for every train.
  */
 import type { Report } from '../protocol/from-client.js';
-import { positionsBetween } from '../protocol/position.js';
 
 /** Time constant over which delivery and loss are averaged. */
 const AVERAGE_MS = 100;
@@ -148,7 +147,7 @@ export class Delivery {
 
   /** Whether packets from `fromPosition` on were sent at the rate that is to be judged. */
   #isEvidence(fromPosition: number): boolean {
-    return this.#evidenceFrom === null || positionsBetween(this.#evidenceFrom, fromPosition) >= 0;
+    return this.#evidenceFrom === null || fromPosition >= this.#evidenceFrom;
   }
 }
 

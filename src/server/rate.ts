@@ -8,7 +8,6 @@
  * learnt. The window bounds how far the sender may be ahead of a followed client, so that a
  * busy client's socket buffer does not overflow.
  */
-import { positionsBetween } from '../protocol/position.js';
 import type { Client } from './clients.js';
 
 export interface RateOptions {
@@ -154,9 +153,7 @@ export class RateController {
 
   /** At the start a step is large: not another one before it is heard how the last one went. */
   #isStepHeardOf(now: number, clients: readonly Client[]): boolean {
-    return clients.every(
-      (client) => isUnheard(client, now) || positionsBetween(this.#steppedAt, client.position) >= 0,
-    );
+    return clients.every((client) => isUnheard(client, now) || client.position >= this.#steppedAt);
   }
 
   #lower(now: number, loss: number, deliveredPerMs: number): void {

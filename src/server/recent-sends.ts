@@ -4,17 +4,16 @@
  * A client's request describes the world as of the last packet it had seen. Whatever was sent
  * after that is still on its way to the client, and sending it again would be waste.
  */
-import { positionsBetween } from '../protocol/position.js';
-
 export class RecentSends {
   readonly #chunks: Uint32Array;
-  readonly #positions: Uint32Array;
+  /** Counted, not as on the wire: else what is old enough would be new again. */
+  readonly #positions: Float64Array;
   #next = 0;
   #count = 0;
 
   constructor(capacity: number) {
     this.#chunks = new Uint32Array(capacity);
-    this.#positions = new Uint32Array(capacity);
+    this.#positions = new Float64Array(capacity);
   }
 
   /** @param position where the chunk's first packet went */
@@ -30,7 +29,7 @@ export class RecentSends {
     const capacity = this.#chunks.length;
     for (let age = 1; age <= this.#count; age++) {
       const at = (this.#next - age + capacity) % capacity;
-      if (positionsBetween(position, this.#positions[at]!) < 0) return;
+      if (this.#positions[at]! < position) return;
       visit(this.#chunks[at]!);
     }
   }

@@ -14,7 +14,7 @@ import {
 } from '../protocol/from-client.js';
 import { encodeFarewell, encodeImageDescription } from '../protocol/from-server.js';
 import { PacketType, packetLength, packetSession, packetType } from '../protocol/packet.js';
-import { positionsBetween } from '../protocol/position.js';
+import { countedPosition, positionsBetween, wirePosition } from '../protocol/position.js';
 import type { ClientTable } from './client-table.js';
 import { Client, type Peer } from './clients.js';
 import type { ServerConfig } from './config.js';
@@ -87,7 +87,7 @@ export class Reception {
       group,
       port,
       otherSessions: neighbours.count(now),
-      position: stream.position,
+      position: wirePosition(stream.position),
       sectorSizeBytes: sectorSizeBytes ?? 0,
       streamAddress: this.#config.streamAddress?.() ?? '',
       requestWindowMs: Math.round(listeners.requestWindowMs),
@@ -129,7 +129,7 @@ export class Reception {
     if (client === null || this.#isAhead(report.position)) return false;
     if (!this.#isPossible(report)) return false;
     const before = client.state;
-    client.report(report, this.#parts.stream.position, now);
+    client.report(report, countedPosition(this.#parts.stream.position, report.position), now);
     if (isEnd(report.state)) {
       const { session } = this.#config;
       this.#parts.reply(encodeFarewell({ session, client: client.id }), from);

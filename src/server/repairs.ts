@@ -2,7 +2,6 @@
  * Single blocks that clients lack of chunks that have partly arrived. They are sent soon, ahead
  * of the pass, so that half chunks don't pile up in the clients' memory.
  */
-import { positionsBetween } from '../protocol/position.js';
 import type { Run } from '../protocol/run.js';
 
 /** Chunks with repairs wanted, at most; past that a chunk waits for the pass. */
@@ -42,7 +41,7 @@ export class RepairQueue {
       const end = Math.min(run.first + run.count, blockCount);
       for (let block = run.first; block < end; block++) {
         const sentAt = sent?.get(block);
-        if (sentAt !== undefined && positionsBetween(asOfPosition, sentAt) >= 0) continue;
+        if (sentAt !== undefined && sentAt >= asOfPosition) continue;
         if (repair === undefined) {
           repair = { chunk, blocks: new Set() };
           this.#wanted.set(chunk, repair);
@@ -71,6 +70,10 @@ export class RepairQueue {
       this.#sent.set(repair.chunk, sent);
     }
     sent.set(block, position);
+  }
+
+  clear(): void {
+    this.#wanted.clear();
   }
 
   drop(chunk: number): void {

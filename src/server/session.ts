@@ -47,12 +47,12 @@ export class ServerSession {
   #passSeen = 0;
 
   constructor(config: ServerConfig) {
-    const { session, blockSize, map, slots, gathers = false } = config;
+    const { session, blockSize, map, slots, firstPosition = 1, gathers = false } = config;
     this.#config = config;
     this.#clients = new ClientTable(new Origins(map.geometry));
     this.#listeners = new Listeners(this.#clients);
     const cache = new ChunkCache(slots, blockSize);
-    this.#stream = new Stream({ session, blockSize, map, cache, gathers });
+    this.#stream = new Stream({ session, blockSize, firstPosition, map, cache, gathers });
     this.#statusClock = new StatusClock(session, this.#stream, this.#listeners);
     this.#neighbours = new Neighbours(session);
     this.#allServers = { address: config.group, port: config.serverPort };

@@ -3,6 +3,7 @@
  * pass is; when nothing is pending, they learn just that, and ask for what they still lack.
  */
 import { encodeStatus } from '../protocol/from-server.js';
+import { wirePosition } from '../protocol/position.js';
 import type { Listeners } from './listeners.js';
 import type { Stream } from './stream.js';
 
@@ -83,7 +84,7 @@ export class StatusClock {
   #encode(isIdle: boolean, now: number): Buffer {
     return encodeStatus({
       session: this.#session,
-      position: this.#stream.position,
+      position: wirePosition(this.#stream.position),
       cursor: this.#stream.cursor,
       pendingChunks: this.#stream.pendingChunks,
       isIdle,

@@ -6,7 +6,7 @@ import type { BlockMap, BlockMapBuilder } from '../image/block-map.js';
 import { BLOCK_HEADER_BYTES, blockCountOf, Encoding, kindOf, Space } from '../protocol/block.js';
 import type { BlockRequest } from '../protocol/from-client.js';
 import { encodeZeroRanges } from '../protocol/from-server.js';
-import { advancePosition } from '../protocol/position.js';
+import { countedPosition, wirePosition } from '../protocol/position.js';
 import { CheckQueue } from './check-queue.js';
 import type { CacheEntry, ChunkCache } from './chunk-cache.js';
 import { MapParts } from './map-parts.js';
@@ -22,6 +22,7 @@ export interface StreamConfig {
   map: BlockMapBuilder;
   cache: ChunkCache;
   gathers: boolean;
+  firstPosition: number;
 }
 
 /** More are ordered when so many have been sent: some at once cost less than one by one. */
@@ -39,8 +40,8 @@ const LONGEST_NOTED_RUN = 16;
 export class Stream {
   /** UDP payload of a full block packet. */
   readonly packetBytes: number;
-  /** Next send position. */
-  position = 1;
+  /** Next send position, counted: the wire carries it modulo 2^32. */
+  position: number;
   blocksSent = 0;
 
   readonly #config: StreamConfig;
@@ -65,6 +66,7 @@ export class Stream {
 
   constructor(config: StreamConfig) {
     this.#config = config;
+    this.position = config.firstPosition;
     this.packetBytes = BLOCK_HEADER_BYTES + config.blockSize;
     this.#train = new Train(config.session, config.blockSize, config.gathers);
     this.#checks = new CheckQueue(config.session, config.blockSize);
@@ -137,15 +139,16 @@ export class Stream {
    * @returns how many chunks it adds to what will be sent; of repairs, the share of a chunk
    */
   ask(request: BlockRequest, isFollowed: boolean): number {
-    if (request.space !== Space.image) return this.#mapParts.ask(request);
-    const { ranges, halves, asOfPosition } = request;
+    const asOfPosition = countedPosition(this.position, request.asOfPosition);
+    if (request.space !== Space.image) return this.#mapParts.ask(request, asOfPosition);
+    const { ranges, halves } = request;
     const underway = this.#underway();
     let added = this.#pending.add(ranges, asOfPosition, underway, isFollowed);
     const { geometry } = this.#config.map;
     for (const { chunk, runs } of halves) {
       if (!geometry.hasChunk(chunk)) continue;
       if (runs.length === 0) {
-        if (this.#checks.add(chunk, asOfPosition, this.position)) added++;
+        if (this.#checks.add(chunk, asOfPosition)) added++;
         continue;
       }
       if (underway.includes(chunk)) continue;
@@ -313,12 +316,13 @@ export class Stream {
   #writeZeros(out: Buffer): number {
     const ranges = this.#zeros.take();
     const { session } = this.#config;
-    const packet = encodeZeroRanges({ session, position: this.position, ranges });
+    const position = wirePosition(this.position);
+    const packet = encodeZeroRanges({ session, position, ranges });
     for (const { first, count } of ranges) {
       if (count > LONGEST_NOTED_RUN) continue;
       for (let i = 0; i < count; i++) this.#pending.noteSent(first + i, this.position);
     }
-    this.position = advancePosition(this.position, 1);
+    this.position++;
     return packet.copy(out);
   }
 
@@ -335,7 +339,7 @@ export class Stream {
       }
       const kindByte = kindOf(Space.image, entry.encoding, entry.variant);
       const { bytes, isLast } = this.#checks.write(entry, kindByte, this.position);
-      this.position = advancePosition(this.position, 1);
+      this.position++;
       if (isLast) this.#dropChecks(chunk);
       return bytes.copy(out);
     }

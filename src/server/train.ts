@@ -5,7 +5,6 @@
 import type { BlockFields } from '../protocol/block.js';
 import { BLOCK_HEADER_BYTES, blockLengthOf, writeBlockHeader } from '../protocol/block.js';
 import { highHalf, lowHalf } from '../protocol/packet.js';
-import { advancePosition } from '../protocol/position.js';
 import { viewOf } from '../protocol/words.js';
 
 /** A chunk (or map page) as a source of blocks. */
@@ -90,9 +89,9 @@ export class Train {
   ): number {
     this.#describe(space, source);
     for (let i = 0; i < count; i++) {
-      this.#put(source, first + i, advancePosition(position, i), this.#blockSize);
+      this.#put(source, first + i, position + i, this.#blockSize);
     }
-    return advancePosition(position, count);
+    return position + count;
   }
 
   /** Adds one block. @param position its send position. @returns the position after it */
@@ -101,7 +100,7 @@ export class Train {
     this.#describe(space, source);
     this.#put(source, block, position, payloadBytes);
     if (payloadBytes < this.#blockSize) this.#isClosed = true;
-    return advancePosition(position, 1);
+    return position + 1;
   }
 
   /** What the headers of all blocks of `source` have in common. */

@@ -15,6 +15,9 @@ export const GROUP = '239.255.0.1';
 export const GROUP_PORT = 9001;
 export const SERVER_PORT = 9000;
 
+/** Send positions to begin with: the first, and just before an edge of the numbers. */
+const FIRST_POSITIONS = [1, 2 ** 31 - 500, 2 ** 32 - 500];
+
 const TRAIN_BUFFERS = 16;
 const TRAIN_PACKETS = 8;
 /** Any control packet fits, however small the blocks. */
@@ -88,7 +91,7 @@ export class SimServer {
   /** Starts a new session. @param prepareMs how long the block map takes; 0 has it at once */
   start(prepareMs: number): void {
     const { options, random, agenda, witness } = this.#context;
-    const { chunkSizeBytes, blockSizeBytes, serverSlots, rate, wait } = options;
+    const { seed, chunkSizeBytes, blockSizeBytes, serverSlots, rate, wait } = options;
     this.#slots = Array.from({ length: serverSlots }, () => Buffer.alloc(chunkSizeBytes, RUBBISH));
     this.#reading = new Set();
     this.#readerFreeMs = new Array(READERS).fill(0);
@@ -113,6 +116,8 @@ export class SimServer {
       ceilingBytesPerMs: rate / 8000,
       delayMs: 0,
       waitForSlow: wait,
+      // In two worlds of three the numbers pass an edge within the first pass.
+      firstPosition: FIRST_POSITIONS[seed % FIRST_POSITIONS.length]!,
     });
     witness.note(this.name, `starts, serving ${this.#image.name}`);
     if (prepareMs > 0) this.#prepare(prepareMs / this.#image.geometry.chunkCount);

@@ -329,3 +329,18 @@ test('property: an answer has at most three times the bytes of the request that 
     }),
   );
 });
+
+test('no client can have seen what was not sent: its report and request count for nothing', () => {
+  const driver = new ServerDriver({ chunks: 50, firstPosition: 2 ** 32 - 5 });
+  driver.join();
+  const [status] = statusesOf(driver.run(1));
+  const ahead = (status!.position + 1) >>> 0;
+  driver.report({ position: ahead, missingChunks: 7 });
+  driver.ask({ asOfPosition: ahead, ranges: [range(0, 4)] });
+  assert.deepEqual(blocksOf(driver.run(50)), []);
+  assert.equal(driver.session.progress(driver.now).clients[0]!.missingChunks, 50);
+  driver.report({ position: status!.position, missingChunks: 7 });
+  driver.ask({ asOfPosition: status!.position, ranges: [range(0, 4)] });
+  assert.deepEqual(blocksOf(driver.run(50)), blocksOfChunks(numbers(0, 4)));
+  assert.equal(driver.session.progress(driver.now).clients[0]!.missingChunks, 7);
+});

@@ -8,10 +8,12 @@ import {
   blockOf,
   chunkOf,
   Encoding,
+  kindByteOf,
   positionOf,
   Space,
+  spaceOfKind,
 } from '../../src/protocol/block.js';
-import { packetLength } from '../../src/protocol/packet.js';
+import { PacketType, packetLength, packetType } from '../../src/protocol/packet.js';
 import { ChunkCache } from '../../src/server/chunk-cache.js';
 import { Stream } from '../../src/server/stream.js';
 import { digestOf } from '../digest.js';
@@ -39,6 +41,7 @@ function streamOf(encodedLengths: readonly number[]): Stream {
       BLOCK_BYTES,
     ),
     gathers: false,
+    firstPosition: 1,
   });
   const ranges = [{ first: 0, count }];
   const request = {
@@ -120,3 +123,58 @@ test('property: each block goes once, and only the last packet of a train is sho
     }),
   );
 });
+
+const DATA = { encodedLength: CHUNK_BYTES, encoding: Encoding.raw, variant: 0 } as const;
+
+/** All packets that a stream has to send, as "space/chunk/block", reads done at once. */
+function drain(stream: Stream, out: Buffer): string[] {
+  const names: string[] = [];
+  for (;;) {
+    for (let order = stream.pollRead(); order !== null; order = stream.pollRead()) {
+      stream.handleRead(order.slot, { kind: 'data', ...DATA });
+    }
+    const length = stream.fill(out, 20 * PACKET_BYTES);
+    if (length === 0) return names;
+    for (let at = 0; at < length; at += packetLength(out, at, length)) {
+      const isBlock = packetType(out, at) === PacketType.block;
+      const space = isBlock ? String(spaceOfKind(kindByteOf(out, at))) : 'checks';
+      names.push(`${space}/${isBlock ? `${chunkOf(out, at)}/${blockOf(out, at)}` : ''}`);
+    }
+  }
+}
+
+for (const packets of [2 ** 31 - 100, 2 ** 31, 2 ** 31 + 5, 2 ** 32 - 40, 2 ** 32, 3 * 2 ** 32]) {
+  test(`what went out ${packets} packets ago is under way no more`, () => {
+    const builder = new BlockMapBuilder(new Geometry(4 * CHUNK_BYTES, CHUNK_BYTES), digestOf);
+    for (let chunk = 0; chunk < 4; chunk++) {
+      builder.setData(chunk, digestOf(Buffer.alloc(CHUNK_BYTES, chunk + 1)));
+    }
+    const slots = Array.from({ length: 8 }, () => Buffer.alloc(CHUNK_BYTES));
+    const cache = new ChunkCache(slots, BLOCK_BYTES);
+    const base = { session: 1n, blockSize: BLOCK_BYTES, gathers: false, firstPosition: 1 };
+    const stream = new Stream({ ...base, map: builder, cache });
+    stream.setMap(builder.finish(), false);
+    const out = Buffer.alloc(65_536);
+    const askAll = (asOfPosition: number) => {
+      const request = { session: 1n, client: 1n, asOfPosition };
+      const one = [{ first: 0, count: 1 }];
+      stream.ask({ ...request, space: Space.mapRoot, ranges: one, halves: [] }, true);
+      stream.ask({ ...request, space: Space.mapPage, ranges: one, halves: [] }, true);
+      const halves = [
+        { chunk: 1, runs: one },
+        { chunk: 2, runs: [] },
+      ];
+      stream.ask({ ...request, space: Space.image, ranges: one, halves }, true);
+    };
+    askAll(1);
+    const sent = drain(stream, out).sort();
+    assert(sent.length > 5);
+    askAll(1);
+    assert.deepEqual(drain(stream, out), [], 'all of it is still on its way');
+    stream.position += packets;
+    askAll(stream.position >>> 0);
+    assert.deepEqual(drain(stream, out).sort(), sent, 'and now it is not');
+    askAll((stream.position - sent.length) >>> 0);
+    assert.deepEqual(drain(stream, out), [], 'but what went out again is');
+  });
+}
