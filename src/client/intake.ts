@@ -102,6 +102,7 @@ export class Intake {
       bytes,
       start,
       end,
+      position,
       now,
     );
     if (!isWhole) return 'block';

@@ -1,17 +1,26 @@
 /** Fetches the block map: its root, then the pages that are not all zero. */
 import { largestPageLength, rootLength } from '../image/block-map.js';
+import type { VerifiedMap } from '../image/verified-map.js';
 import { Encoding, encodingOfKind, Space, type SpaceId } from '../protocol/block.js';
+import { positionsBetween } from '../protocol/position.js';
 import { type AskingContext, RequestBuilder } from './asking.js';
 import { Collector } from './collector.js';
 import type { Copy } from './copy.js';
 import { PayloadCopier } from './payload-copier.js';
 
-/** Map parts that may be half-received at once. */
-const MOST_PARTS = 8;
-const MOST_RANGES = 64;
+/** Pages that are fetched at once: a page takes up to 132 kB of memory while it comes. */
+const MOST_PAGES = 16;
+/** When so few of those that were asked for are still to come, the next ones are asked for. */
+const FEW_PAGES = 8;
+/** As many as fit one request with some others. */
+const MOST_RUNS_PER_PART = 128;
 /** Asking again, if nothing comes: then twice as long each time. */
 const RETRY_MS = 150;
 const LARGEST_RETRY_MS = 2400;
+/** A part that got no block in so many packets more than it has was passed: the rest was lost. */
+const PASSED_PACKETS = 64;
+/** The root's key among the parts. */
+const ROOT = -1;
 
 export class MapFetch {
   readonly #copy: Copy;
@@ -23,6 +32,8 @@ export class MapFetch {
   #retryMs = RETRY_MS;
   /** How much later, since many clients ask. */
   #delayMs = 0;
+  /** One past the last page that was asked for. */
+  #askedEnd = 0;
 
   constructor(copy: Copy) {
     this.#copy = copy;
@@ -48,22 +59,38 @@ export class MapFetch {
     const packets: Buffer[] = [];
     const { map } = this.#copy;
     if (map === null) return packets;
-    const space = map.hasRoot ? Space.mapPage : Space.mapRoot;
-    const builder = new RequestBuilder(context, space, packets);
-    if (!map.hasRoot) builder.addRange({ first: 0, count: 1 });
-    let ranges = 0;
-    for (
-      let first = map.hasRoot ? map.nextMissingPage(0) : -1;
-      first >= 0 && ranges < MOST_RANGES;
-      ranges++
-    ) {
-      let next = first + 1;
-      while (map.nextMissingPage(next) === next) next++;
-      builder.addRange({ first, count: next - first });
-      first = map.nextMissingPage(next);
-    }
+    const builder = new RequestBuilder(
+      context,
+      map.hasRoot ? Space.mapPage : Space.mapRoot,
+      packets,
+    );
+    if (!map.hasRoot) this.#ask(ROOT, builder, now, context.position);
+    else this.#askPages(map, builder, now, context.position);
     builder.finish();
     return packets;
+  }
+
+  /** The first pages that are missing, and not more: what is half here needs memory. */
+  #askPages(map: VerifiedMap, builder: RequestBuilder, now: number, position: number): void {
+    let page = map.nextMissingPage(0);
+    let count = 0;
+    for (; page >= 0 && count < MOST_PAGES; count++) {
+      this.#ask(page, builder, now, position);
+      this.#askedEnd = Math.max(this.#askedEnd, page + 1);
+      page = map.nextMissingPage(page + 1);
+    }
+  }
+
+  /** Asks for what lacks of a part. */
+  #ask(key: number, builder: RequestBuilder, now: number, position: number): void {
+    const chunk = key === ROOT ? 0 : key;
+    const part = this.#parts.get(key);
+    if (part === undefined) {
+      builder.addRange({ first: chunk, count: 1 });
+    } else if (isPassed(part, now, position)) {
+      builder.addHalf({ chunk, runs: part.missingRuns(MOST_RUNS_PER_PART) });
+      part.askedMs = now;
+    }
   }
 
   /**
@@ -80,6 +107,7 @@ export class MapFetch {
     from: Buffer,
     start: number,
     end: number,
+    position: number,
     now: number,
   ): boolean {
     const { map, geometry } = this.#copy;
@@ -94,19 +122,12 @@ export class MapFetch {
     ) {
       return false;
     }
-    const key = space === Space.mapRoot ? -1 : chunk;
-    let part = this.#parts.get(key);
-    if (part !== undefined && part.encodedLength !== encodedLength) {
-      this.#parts.delete(key);
-      part = undefined;
-    }
-    if (part === undefined) {
-      if (this.#parts.size >= MOST_PARTS) this.#parts.delete(this.#parts.keys().next().value!);
-      part = new Collector(0, Buffer.allocUnsafe(encodedLength), this.#copier);
-      part.begin(chunk, kindByte, encodedLength, blockSize);
-      this.#parts.set(key, part);
-    }
+    const key = space === Space.mapRoot ? ROOT : chunk;
+    const part = this.#partOf(key, kindByte, encodedLength, blockSize);
+    if (part === null) return false;
     part.add(block, from, start, end);
+    part.lastPosition = position;
+    part.lastMs = now;
     // While parts are coming in, asking again would only repeat them.
     this.#retryMs = RETRY_MS;
     this.#dueMs = now + RETRY_MS + this.#delayMs;
@@ -114,11 +135,53 @@ export class MapFetch {
     this.#parts.delete(key);
     if (space === Space.mapRoot) return map.acceptRoot(part.bytes);
     this.lastPage = chunk;
-    return map.acceptPage(chunk, part.bytes);
+    const fits = map.acceptPage(chunk, part.bytes);
+    if (this.#isNearEnd(map)) this.#dueMs = now + this.#delayMs;
+    return fits;
+  }
+
+  /** Null for a page that comes too early: the memory is for those before it. */
+  #partOf(
+    key: number,
+    kindByte: number,
+    encodedLength: number,
+    blockSize: number,
+  ): Collector | null {
+    const found = this.#parts.get(key);
+    if (found?.encodedLength === encodedLength) return found;
+    this.#parts.delete(key);
+    if (this.#parts.size >= MOST_PAGES) {
+      const last = Math.max(...this.#parts.keys());
+      if (last < key) return null;
+      this.#parts.delete(last);
+    }
+    const part = new Collector(0, Buffer.allocUnsafe(encodedLength), this.#copier);
+    part.begin(key === ROOT ? 0 : key, kindByte, encodedLength, blockSize);
+    this.#parts.set(key, part);
+    return part;
+  }
+
+  /** Few of the pages that were asked for are still to come, and others follow them. */
+  #isNearEnd(map: VerifiedMap): boolean {
+    if (map.nextMissingPage(this.#askedEnd) < 0) return false;
+    let page = map.nextMissingPage(0);
+    for (let count = 0; page >= 0 && page < this.#askedEnd; count++) {
+      if (count === FEW_PAGES) return false;
+      page = map.nextMissingPage(page + 1);
+    }
+    return true;
   }
 
   clear(now: number): void {
+    this.#askedEnd = 0;
     this.#parts.clear();
     this.hurry(now);
   }
+}
+
+/** Whether the rest of a part was lost: what is still on its way is not asked for again. */
+function isPassed(part: Collector, now: number, position: number): boolean {
+  if (now - Math.max(part.askedMs, part.lastMs) >= RETRY_MS) return true;
+  if (now - part.askedMs < RETRY_MS) return false;
+  return positionsBetween(part.lastPosition, position) > part.blockCount + PASSED_PACKETS;
 }

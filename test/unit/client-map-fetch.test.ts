@@ -5,9 +5,24 @@ import { Copy } from '../../src/client/copy.js';
 import { MapFetch } from '../../src/client/map-fetch.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
-import { blockCountOf, Encoding, Space, type SpaceId } from '../../src/protocol/block.js';
-import { decodeBlockRequest } from '../../src/protocol/from-client.js';
+import {
+  BLOCK_HEADER_BYTES,
+  blockCountOf,
+  blockOf,
+  chunkOf,
+  Encoding,
+  encodedLengthOf,
+  kindByteOf,
+  positionOf,
+  Space,
+  type SpaceId,
+  spaceOfKind,
+} from '../../src/protocol/block.js';
+import { type BlockRequest, decodeBlockRequest } from '../../src/protocol/from-client.js';
+import { packetLength } from '../../src/protocol/packet.js';
 import type { Run } from '../../src/protocol/run.js';
+import { MapParts } from '../../src/server/map-parts.js';
+import { Train } from '../../src/server/train.js';
 import { digestOf } from '../digest.js';
 
 const BLOCK_SIZE = 100;
@@ -34,6 +49,7 @@ class Bench {
   readonly copy = new Copy(geometry, digestOf, { holdsEarlierData: false, keepsDigests: false });
   readonly fetch = new MapFetch(this.copy);
   now = 0;
+  position = 10;
 
   /** What a turn asks for: the space, and pages. */
   asked(): { space: SpaceId; ranges: Run[] }[] {
@@ -51,7 +67,9 @@ class Bench {
     const chunk = page === ROOT ? 0 : page;
     const { length } = bytes;
     return this.fetch.take(
-      ...([space, chunk, block, kind, length, BLOCK_SIZE, from, 3, from.length, this.now] as const),
+      ...([space, chunk, block, kind, length, BLOCK_SIZE, from, 3, from.length] as const),
+      this.position++,
+      this.now,
     );
   }
 
@@ -175,3 +193,99 @@ test('a new session begins parts anew, since blocks may be cut otherwise', () =>
   for (let block = 1; block < blocks; block++) assert.equal(bench.block(0, block), false);
   assert.equal(bench.block(0, 0), true);
 });
+
+test('only what was lost of a page comes again, once it was passed', () => {
+  const bench = new Bench();
+  bench.copy.beginMap(map.id);
+  bench.part(ROOT);
+  bench.asked();
+  const blocks = blockCountOf(bytesOf(0).length, BLOCK_SIZE);
+  for (let block = 0; block < blocks; block++) {
+    if (block !== 1 && block !== 4 && block !== 5) bench.block(0, block);
+  }
+  const halvesAt = (position: number): BlockRequest['halves'] =>
+    bench.fetch
+      .turn(bench.now, { ...CONTEXT, position })
+      .flatMap((packet) => decodeBlockRequest(packet)!.halves);
+  assert.deepEqual(halvesAt(bench.position), [], 'it may still be on its way');
+  bench.now += 150;
+  const runs = [
+    { first: 1, count: 1 },
+    { first: 4, count: 2 },
+  ];
+  assert.deepEqual(halvesAt(bench.position), [{ chunk: 0, runs }]);
+  assert.deepEqual(halvesAt(bench.position + 500), [], 'what was asked for is on its way');
+  bench.block(0, 1);
+  bench.block(0, 5);
+  assert.equal(bench.block(0, 4), true);
+});
+
+/** A map of so many pages that are full of digests. */
+function fullMap(pages: number): BlockMap {
+  const builder = new BlockMapBuilder(new Geometry(pages * CHUNKS_PER_PAGE * 16, 16), digestOf);
+  const digest = Buffer.alloc(32, 7);
+  for (let chunk = 0; chunk < pages * CHUNKS_PER_PAGE; chunk++) {
+    digest.writeUInt32BE(chunk);
+    builder.setData(chunk, digest);
+  }
+  return builder.finish();
+}
+
+for (const { pages, loss, most } of [
+  { pages: 12, loss: 0.08, most: 1.3 },
+  { pages: 48, loss: 0.08, most: 1.3 },
+  { pages: 48, loss: 0.3, most: 1.9 },
+]) {
+  test(`a map of ${pages} pages at ${loss * 100} % loss costs at most ${most} times its size`, () => {
+    const whole = fullMap(pages);
+    const blockSize = 1444;
+    const served = new MapParts(pages, blockSize);
+    served.setMap(whole, false);
+    const train = new Train(1n, blockSize);
+    const copy = new Copy(whole.geometry, digestOf, {
+      holdsEarlierData: false,
+      keepsDigests: false,
+    });
+    copy.beginMap(whole.id);
+    const fetch = new MapFetch(copy);
+    const out = Buffer.alloc(65_536);
+    let random = 1;
+    const isLost = () => {
+      random = (random * 48_271) % 0x7fffffff;
+      return random / 0x7fffffff < loss;
+    };
+    let position = 1;
+    let seen = 1;
+    let sentBytes = 0;
+    let now = 0;
+    for (; !copy.map!.isComplete; now++) {
+      assert(now < 60_000, `${copy.map!.pagesHad} of ${pages} pages after a minute`);
+      if (now >= fetch.dueMs) {
+        for (const packet of fetch.turn(now, { ...CONTEXT, position: seen })) {
+          if (!isLost()) served.ask(decodeBlockRequest(packet)!, seen);
+        }
+      }
+      train.begin(out, 30_000);
+      position = served.fill(train, position);
+      // A status tells the position of a stream that rests.
+      if (train.packets === 0) seen = position;
+      for (let at = 0; at < train.length; ) {
+        const length = packetLength(out, at, train.length);
+        const end = at + length;
+        sentBytes += length - BLOCK_HEADER_BYTES;
+        if (!isLost()) {
+          const kind = kindByteOf(out, at);
+          const space = spaceOfKind(kind) as SpaceId;
+          const encodedLength = encodedLengthOf(out, at);
+          const payload = [out, at + BLOCK_HEADER_BYTES, end] as const;
+          const block = [space, chunkOf(out, at), blockOf(out, at), kind, encodedLength] as const;
+          fetch.take(...block, blockSize, ...payload, positionOf(out, at), now);
+          seen = positionOf(out, at) + 1;
+        }
+        at = end;
+      }
+    }
+    const mapBytes = pages * whole.page(0)!.length + whole.root.length;
+    assert(sentBytes <= most * mapBytes, `${(sentBytes / mapBytes).toFixed(2)} times the map`);
+  });
+}
