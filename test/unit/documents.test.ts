@@ -6,7 +6,7 @@ import { parseServerCommandLine } from '../../src/cli/server-options.js';
 import { ExitStatus } from '../../src/failure.js';
 import { readCheckout, sourcePaths } from './checkout.js';
 
-const readme = readCheckout('README.md');
+const manual = readCheckout('docs/MANUAL.md');
 const json = readCheckout('docs/JSON.md');
 
 /** A document from one heading to the next of the same level or a higher one. */
@@ -30,18 +30,18 @@ for (const [name, parse] of [
   ['multiserver', parseServerCommandLine],
   ['multiclient', parseClientCommandLine],
 ] as const) {
-  test(`README has every option of ${name}, and no other`, () => {
+  test(`MANUAL.md has every option of ${name}, and no other`, () => {
     const help = helpOf(parse);
     const inHelp = [...help.matchAll(/^ {2}(-[\w-]+(?:, --[\w-]+)?(?: [A-Z]+)?)(?= {2}|$)/gm)];
-    const inReadme = [...section(readme, `### ${name}`).matchAll(/^\| `(-[^`]+)`/gm)];
+    const inManual = [...section(manual, `### ${name}`).matchAll(/^\| `(-[^`]+)`/gm)];
     const flags = (matches: RegExpMatchArray[]) => matches.map(([, flag]) => flag).sort();
     assert(inHelp.length > 10);
-    assert.deepEqual(flags(inReadme), flags(inHelp));
+    assert.deepEqual(flags(inManual), flags(inHelp));
   });
 
-  test(`README has every exit status of ${name}`, () => {
+  test(`MANUAL.md has every exit status of ${name}`, () => {
     const column = name === 'multiserver' ? 1 : 2;
-    const inReadme = section(readme, '## Exit statuses')
+    const inManual = section(manual, '## Exit statuses')
       .split('\n')
       .map((line) =>
         line
@@ -54,7 +54,7 @@ for (const [name, parse] of [
     const inHelp = [...helpOf(parse).matchAll(/^ {2} *(\d+) {2}/gm)].map(([, status]) =>
       Number(status),
     );
-    assert.deepEqual(inReadme, inHelp);
+    assert.deepEqual(inManual, inHelp);
   });
 }
 
@@ -96,6 +96,7 @@ test('links between the documents lead somewhere', () => {
     'SECURITY.md',
     'docs/ARCHITECTURE.md',
     'docs/JSON.md',
+    'docs/MANUAL.md',
     'docs/PERFORMANCE.md',
   ]) {
     const folder = path.includes('/') ? 'docs/' : '';
