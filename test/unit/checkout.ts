@@ -30,3 +30,18 @@ export function sourcePaths(...folders: string[]): string[] {
       .sort(),
   );
 }
+
+/** Whether the checkout has this file or folder. */
+export function isInCheckout(path: string): boolean {
+  return existsSync(join(CHECKOUT, path));
+}
+
+/** Paths of the documents for people: those of the checkout itself, of `docs` and of `bench`. */
+export function documentPaths(): string[] {
+  return ['.', 'docs', 'bench'].flatMap((folder) =>
+    readdirSync(join(CHECKOUT, folder))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => (folder === '.' ? name : `${folder}/${name}`))
+      .sort(),
+  );
+}

@@ -1,12 +1,19 @@
-/** What the documents say of options, exit statuses, events and codes is what the code has. */
+/**
+ * What the documents say of options, exit statuses, events and codes is what the code has; their
+ * links and commands lead somewhere.
+ */
 import assert from 'node:assert/strict';
+import { posix } from 'node:path';
 import { test } from 'node:test';
 import { parseClientCommandLine } from '../../src/cli/client-options.js';
 import { parseServerCommandLine } from '../../src/cli/server-options.js';
 import { ExitStatus } from '../../src/failure.js';
-import { readCheckout, sourcePaths } from './checkout.js';
+import { documentPaths, isInCheckout, readCheckout, sourcePaths } from './checkout.js';
+
+const MOST_README_LINES = 200;
 
 const readme = readCheckout('README.md');
+const manual = readCheckout('docs/MANUAL.md');
 const json = readCheckout('docs/JSON.md');
 
 /** A document from one heading to the next of the same level or a higher one. */
@@ -30,18 +37,18 @@ for (const [name, parse] of [
   ['multiserver', parseServerCommandLine],
   ['multiclient', parseClientCommandLine],
 ] as const) {
-  test(`README has every option of ${name}, and no other`, () => {
+  test(`MANUAL.md has every option of ${name}, and no other`, () => {
     const help = helpOf(parse);
     const inHelp = [...help.matchAll(/^ {2}(-[\w-]+(?:, --[\w-]+)?(?: [A-Z]+)?)(?= {2}|$)/gm)];
-    const inReadme = [...section(readme, `### ${name}`).matchAll(/^\| `(-[^`]+)`/gm)];
+    const inManual = [...section(manual, `### ${name}`).matchAll(/^\| `(-[^`]+)`/gm)];
     const flags = (matches: RegExpMatchArray[]) => matches.map(([, flag]) => flag).sort();
     assert(inHelp.length > 10);
-    assert.deepEqual(flags(inReadme), flags(inHelp));
+    assert.deepEqual(flags(inManual), flags(inHelp));
   });
 
-  test(`README has every exit status of ${name}`, () => {
+  test(`MANUAL.md has every exit status of ${name}`, () => {
     const column = name === 'multiserver' ? 1 : 2;
-    const inReadme = section(readme, '## Exit statuses')
+    const inManual = section(manual, '## Exit statuses')
       .split('\n')
       .map((line) =>
         line
@@ -54,7 +61,7 @@ for (const [name, parse] of [
     const inHelp = [...helpOf(parse).matchAll(/^ {2} *(\d+) {2}/gm)].map(([, status]) =>
       Number(status),
     );
-    assert.deepEqual(inReadme, inHelp);
+    assert.deepEqual(inManual, inHelp);
   });
 }
 
@@ -89,18 +96,73 @@ for (const [name, path] of [
   });
 }
 
-test('links between the documents lead somewhere', () => {
-  for (const path of [
-    'README.md',
-    'CONTRIBUTING.md',
-    'SECURITY.md',
-    'docs/ARCHITECTURE.md',
-    'docs/JSON.md',
-    'docs/PERFORMANCE.md',
-  ]) {
-    const folder = path.includes('/') ? 'docs/' : '';
-    for (const [, target] of readCheckout(path).matchAll(/\]\(([^)#]+\.md)(?:#[^)]*)?\)/g)) {
-      readCheckout(`${folder}${target}`);
-    }
-  }
+test('README is short', () => {
+  const lines = readme.trimEnd().split('\n').length;
+  assert(lines <= MOST_README_LINES, `${lines} lines; what is longer belongs into docs/MANUAL.md`);
 });
+
+const PARSERS = { multiserver: parseServerCommandLine, multiclient: parseClientCommandLine };
+
+/** Commands of both programs in the blocks of shell, without what the shell itself makes of them. */
+function commandsIn(document: string): string[] {
+  const blocks = [...document.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!);
+  return blocks
+    .flatMap((block) => block.split('\n'))
+    .map((line) => line.replace(/^(?:sudo|npx) /, '').replace(/ +(?:#|[<>|&]).*$/, ''))
+    .filter((line) => /^(?:multiserver|multiclient)(?: |$)/.test(line));
+}
+
+for (const [path, document] of [
+  ['README.md', readme],
+  ['docs/MANUAL.md', manual],
+] as const) {
+  test(`the programs take every command of ${path}`, () => {
+    const commands = commandsIn(document);
+    assert(commands.length > 3);
+    for (const command of commands) {
+      const [name, ...words] = command.split(/ +/);
+      const parse = PARSERS[name as keyof typeof PARSERS];
+      assert.doesNotThrow(() => parse(words), command);
+    }
+  });
+
+  test(`${path} speaks of no option that there is not`, () => {
+    for (const [, name, rest] of document.matchAll(/`(multiserver|multiclient) ([^`\n]*)`/g)) {
+      const help = helpOf(PARSERS[name as keyof typeof PARSERS]);
+      for (const [, option] of rest!.matchAll(/(?:^| )(--?[a-zA-Z][\w-]*)/g)) {
+        assert(new RegExp(`(?:^ {2}|, )${option}(?=[ ,]|$)`, 'm').test(help), `${name} ${option}`);
+      }
+    }
+  });
+}
+
+/** Where links may point in a document: its headings, as the sites that show it name them. */
+function anchorsOf(document: string): Set<string> {
+  const anchors = new Set<string>();
+  for (const [, heading] of withoutCode(document).matchAll(/^#+ +(.*)$/gm)) {
+    const words = heading!.toLowerCase().replace(/[^\p{L}\p{N}_ -]/gu, '');
+    const anchor = words.trim().replaceAll(' ', '-');
+    let unique = anchor;
+    for (let i = 1; anchors.has(unique); i++) unique = `${anchor}-${i}`;
+    anchors.add(unique);
+  }
+  return anchors;
+}
+
+function withoutCode(document: string): string {
+  return document.replace(/^```.*?^```$/gms, '');
+}
+
+for (const path of documentPaths()) {
+  test(`the links of ${path} lead somewhere`, () => {
+    const text = withoutCode(readCheckout(path)).replace(/`[^`\n]*`/g, '');
+    for (const [, link] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(link!)) continue;
+      const [file, anchor] = link!.split('#');
+      const target = file === '' ? path : posix.join(posix.dirname(path), file!);
+      assert(isInCheckout(target), `${link}: there is no ${target}`);
+      if (anchor === undefined) continue;
+      assert(anchorsOf(readCheckout(target)).has(anchor), `${link}: there is no such heading`);
+    }
+  });
+}
