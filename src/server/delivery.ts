@@ -43,6 +43,8 @@ export class Delivery {
   #packetsReceived = 0;
   #packetsLost = 0;
   #clockUs = 0;
+  /** How long reports have been averaged. */
+  #averagedMs = 0;
   /** For so long before the latest report, reports had nothing to tell. */
   #quietMs = 0;
 
@@ -101,7 +103,9 @@ export class Delivery {
       this.#latestLost = 0;
       return;
     }
-    const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
+    this.#averagedMs += elapsedMs;
+    // The first reports are all there is to average.
+    const weight = Math.max(1 - Math.exp(-elapsedMs / AVERAGE_MS), elapsedMs / this.#averagedMs);
     this.packetsPerMs += weight * (received / elapsedMs - this.packetsPerMs);
     const faded = this.bestPacketsPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
     this.bestPacketsPerMs = Math.max(faded, this.packetsPerMs);

@@ -9,10 +9,13 @@
  * busy client's socket buffer does not overflow.
  */
 import type { Client } from './clients.js';
+import type { Delivery } from './delivery.js';
 
 export interface RateOptions {
   /** UDP payload of a full block packet. */
   packetBytes: number;
+  /** Send position of the first packet. */
+  firstPosition: number;
   /** Ceiling; Infinity for none. */
   ceilingBytesPerMs: number;
   /** Follow even clients far slower than the others. */
@@ -38,11 +41,24 @@ const NEAR_SHARE = 0.9;
 const BEYOND_SHARE = 1.1;
 /** After lowering, the averages need this long to show what it did. */
 const SETTLE_MS = 150;
+/** Shares of the rate to which one lowering may take it. */
+const MOST_LOWERED = 0.97;
+const LEAST_LOWERED = 0.25;
 /** Loss above the path's usual that counts as congestion. */
 const LOSS_TOLERANCE = 0.03;
 /** The path's usual loss falls only slowly to what a round happened to show. */
 const FLOOR_DECAY = 0.02;
 const LEAST_EVIDENCE_PACKETS = 400;
+/** At the start, when the rate is but a guess, so few packets and so much loss are enough. */
+const START_EVIDENCE_PACKETS = 100;
+const START_LOSS = 0.25;
+/**
+ * At first as much may be underway as was heard of, as TCP begins: a guess far too high then costs little. Once a
+ * client has taken so much, the guess was none.
+ */
+const PROBE_BYTES = 2 * 1024 * 1024;
+/** And no more than what got through in so long, lest it only fills a queue. */
+const PROBE_MS = 250;
 /** Lowerings in a row, between which it is tried whether they bring the loss down. */
 const TRIAL_BEGINS = 2;
 const TRIAL_ENDS = 4;
@@ -69,6 +85,7 @@ export class RateController {
 
   readonly #options: RateOptions;
   #isStarting = true;
+  #isProbing = true;
   /** Send position when the rate was last to rise. */
   #steppedAt = 0;
   #sentPerMs = 0;
@@ -129,9 +146,7 @@ export class RateController {
       return;
     }
 
-    const judged = followed.filter(
-      ({ delivery }) => delivery.evidencePackets >= LEAST_EVIDENCE_PACKETS,
-    );
+    const judged = followed.filter(({ delivery }) => this.#tells(delivery));
     if (judged.length === 0) return;
     const loss = Math.max(...judged.map(lossOf));
     if (loss < this.#lossFloor) this.#lossFloor += FLOOR_DECAY * (loss - this.#lossFloor);
@@ -149,6 +164,13 @@ export class RateController {
       this.#raise(sentPerMs);
       this.#steppedAt = position;
     }
+  }
+
+  /** Whether what is known of a client's losses is enough to judge the rate by. */
+  #tells({ evidencePackets, evidenceLossRatio }: Delivery): boolean {
+    if (evidencePackets >= LEAST_EVIDENCE_PACKETS) return true;
+    const isStart = this.#isProbing && evidencePackets >= START_EVIDENCE_PACKETS;
+    return isStart && evidenceLossRatio >= START_LOSS;
   }
 
   /** At the start a step is large: not another one before it is heard how the last one went. */
@@ -169,11 +191,14 @@ export class RateController {
       return;
     }
     const carried = (deliveredPerMs * this.#options.packetBytes) / (1 - this.#lossFloor);
-    const lowered = Math.min(Math.max(carried, this.bytesPerMs * 0.25), this.bytesPerMs * 0.97);
+    const most = this.bytesPerMs * MOST_LOWERED;
+    const atOnce = this.#isProbing ? 0 : this.bytesPerMs * LEAST_LOWERED;
+    const lowered = Math.min(Math.max(carried, atOnce), most);
     // The operator's ceiling may lie below what is the least otherwise.
     const least = Math.min(LEAST_BYTES_PER_MS, this.#options.ceilingBytesPerMs);
     this.bytesPerMs = Math.max(lowered, least);
     this.#isStarting = false;
+    this.#isProbing = false;
     this.#settleUntilMs = now + SETTLE_MS;
     this.#fullBytesPerMs = carried;
   }
@@ -267,6 +292,41 @@ export class RateController {
     this.windowPackets = Math.ceil(windowBytes / this.#options.packetBytes);
   }
 
+  /** Whether so much is underway to one of the clients that nothing may follow. */
+  isHeldBack(clients: readonly Client[], position: number, now: number): boolean {
+    for (const client of clients) {
+      if (client.lag(position) > this.windowPackets && this.holdsWindow(client, now)) return true;
+    }
+    return this.#isProbing && this.#hasProbed(clients, position, now);
+  }
+
+  /** Whether no client has taken enough yet to go on guessing: one that is slow is not waited for. */
+  #hasProbed(clients: readonly Client[], position: number, now: number): boolean {
+    const { firstPosition, packetBytes } = this.#options;
+    let isSomebodyHeard = false;
+    for (const client of clients) {
+      if (isUnheard(client, now)) continue;
+      isSomebodyHeard = true;
+      const { packetsPerMs } = client.delivery;
+      const taken = client.position - firstPosition;
+      if (packetsPerMs > 0 && taken * packetBytes > PROBE_BYTES) {
+        this.#endProbing(packetsPerMs * packetBytes);
+        return false;
+      }
+      const most = Math.min(taken, packetsPerMs * PROBE_MS);
+      if (client.lag(position) <= Math.max(most, SMALLEST_WINDOW_BYTES / packetBytes)) return false;
+    }
+    return isSomebodyHeard;
+  }
+
+  /** A rate far beyond what got through is still but a guess. */
+  #endProbing(deliveredBytesPerMs: number): void {
+    this.#isProbing = false;
+    const least = Math.min(this.bytesPerMs, LEAST_BYTES_PER_MS);
+    const most = deliveredBytesPerMs * START_GROWTH;
+    this.bytesPerMs = Math.max(least, Math.min(this.bytesPerMs, most));
+  }
+
   /** Whether `client` may hold the sender back at `now`. */
   holdsWindow(client: Client, now: number): boolean {
     const { reportedMs, sentinelSinceMs, followed } = client;
@@ -277,8 +337,9 @@ export class RateController {
   }
 }
 
-function isUnheard({ reportedMs }: Client, now: number): boolean {
-  return reportedMs === null || now - reportedMs >= UNHEARD_MS;
+/** Of one that never reported, the time counts from when it came. */
+function isUnheard({ reportedMs, joinedMs }: Client, now: number): boolean {
+  return now - (reportedMs ?? joinedMs) >= UNHEARD_MS;
 }
 
 function lossOf({ delivery }: Client): number {

@@ -58,6 +58,7 @@ export class ServerSession {
     this.#allServers = { address: config.group, port: config.serverPort };
     this.#rate = new RateController({
       packetBytes: this.#stream.packetBytes,
+      firstPosition,
       ceilingBytesPerMs: config.ceilingBytesPerMs,
       waitForSlow: config.waitForSlow,
     });
@@ -174,19 +175,13 @@ export class ServerSession {
 
   #mayStream(now: number): boolean {
     if (now < this.#pacer.nextMs) return false;
-    if (!this.#listeners.isHeard(now) || this.#isHeldByWindow(now)) {
+    const { sentinels } = this.#listeners;
+    const isHeld = this.#rate.isHeldBack(sentinels, this.#stream.position, now);
+    if (isHeld || !this.#listeners.isHeard(now)) {
       this.#pacer.rest(now);
       return false;
     }
     return true;
-  }
-
-  #isHeldByWindow(now: number): boolean {
-    for (const client of this.#listeners.sentinels) {
-      if (!this.#rate.holdsWindow(client, now)) continue;
-      if (client.lag(this.#stream.position) > this.#rate.windowPackets) return true;
-    }
-    return false;
   }
 
   #notePass(): void {

@@ -137,3 +137,31 @@ test('the first block comes within a second of the first request, however long t
   world.runFor(1000);
   assert.ok(world.witness.blocksSent > 0);
 });
+
+for (const queueBytes of [8192, 65_536, 400_000]) {
+  test(`a link of 2 Mbit/s with a queue of ${queueBytes} bytes is found without sending much twice`, () => {
+    const options = { ...LONG, imageChunks: 32, chunkSizeBytes: 65_536, blockSizeBytes: 1444 };
+    const world = start({ ...options, seed: 67, clients: 1, rate: 10_000_000_000 });
+    const [client] = world.clients;
+    client!.down.bytesPerMs = 250;
+    client!.down.queueBytes = queueBytes;
+    const startMs = world.agenda.now;
+    world.runUntil(startMs + 60_000, () => client!.isFinished);
+    const idealMs = (options.imageChunks * options.chunkSizeBytes) / client!.down.bytesPerMs;
+    const sent = world.witness.blocksSent / world.image.dataBlocks;
+    assert.ok(sent < 1.5, `sent ${sent} times the image`);
+    assert.ok(client!.finishedMs - startMs < 1.25 * idealMs, `${client!.finishedMs - startMs} ms`);
+  });
+}
+
+test('a ceiling of 1 Mbit/s holds, and little is sent twice, where 2 % are lost', () => {
+  const options = { ...LONG, imageChunks: 32, chunkSizeBytes: 65_536, blockSizeBytes: 1444 };
+  const world = start({ ...options, seed: 68, clients: 1, rate: 1_000_000, loss: 0.02 });
+  const [client] = world.clients;
+  const startMs = world.agenda.now;
+  world.runUntil(startMs + 60_000, () => client!.isFinished);
+  const sent = world.witness.blocksSent / world.image.dataBlocks;
+  assert.ok(sent < 1.1, `sent ${sent} times the image`);
+  const bytesPerMs = (world.witness.blocksSent * 1444) / (client!.finishedMs - startMs);
+  assert.ok(bytesPerMs < 125, `${bytesPerMs} bytes a ms`);
+});

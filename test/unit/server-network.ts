@@ -95,6 +95,7 @@ export class Network {
   constructor(options: Partial<RateOptions>, ...paths: Partial<PathOptions>[]) {
     this.rate = new RateController({
       packetBytes: PACKET_BYTES,
+      firstPosition: 0,
       ceilingBytesPerMs: Number.POSITIVE_INFINITY,
       waitForSlow: false,
       ...options,
