@@ -40,6 +40,11 @@ export class Allowance {
     this.#spentChunks += chunks;
   }
 
+  /** Nobody doubts that so many of them were needed. */
+  giveBack(chunks: number): void {
+    this.#spentChunks = Math.max(0, this.#spentChunks - chunks);
+  }
+
   /** A client says that it has so many chunks. What was had before is no gain. */
   noteHad(chunks: number): void {
     this.#mostHadChunks = Math.max(this.#mostHadChunks, chunks);

@@ -47,6 +47,8 @@ export class Client {
   lastHeardMs: number;
   /** How much more the client may make the server send. */
   readonly allowance: Allowance;
+  /** Chunks that its asking made pending, as far as its address still answers for them. */
+  #owedChunks = 0;
   /** The address that it comes from; null before it is in the table. */
   origin: Origin | null = null;
   readonly #chunkCount: number;
@@ -93,6 +95,22 @@ export class Client {
     if (dueMs > now) return false;
     this.#requestDueMs = dueMs + REQUEST_INTERVAL_MS;
     return true;
+  }
+
+  /** Its asking made so many chunks pending. */
+  spend(chunks: number, now: number): void {
+    this.allowance.spend(chunks, now);
+    this.origin?.allowance.spend(chunks, now);
+    this.#owedChunks += chunks;
+  }
+
+  /**
+   * It holds a proven copy, whose cost its address gets back: a station that makes one copy after the other
+   * would be locked out else. Of what was wasted on the way it answers for all beyond an image.
+   */
+  settle(): void {
+    this.origin?.allowance.giveBack(Math.min(this.#owedChunks, this.#chunkCount));
+    this.#owedChunks = 0;
   }
 
   /**

@@ -104,8 +104,7 @@ export class Reception {
     if (client.allowance.isSpent(now) || !this.#mayOriginAsk(client, now)) return false;
     if (request.space === Space.image) this.#noteAnew(client, now);
     const chunks = this.#parts.stream.ask(request, client.followed);
-    client.allowance.spend(chunks, now);
-    client.origin?.allowance.spend(chunks, now);
+    client.spend(chunks, now);
     if (client.allowance.isSpent(now)) this.#tellSpent(client);
     this.#parts.statusClock.noteRequest(now);
     return true;
@@ -198,6 +197,7 @@ export class Reception {
     listeners.noteChange();
     if (client.state === ClientState.done) {
       copies.add(client.machine);
+      client.settle();
       const doneCount = copies.count;
       observe({ type: 'client-done', client: client.describe(now), doneCount });
     } else if (client.state === ClientState.compared) {

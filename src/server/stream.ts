@@ -154,7 +154,10 @@ export class Stream {
       if (underway.includes(chunk)) continue;
       if (this.#pending.isFollowed(chunk)) continue;
       const blockCount = blockCountOf(geometry.chunkLength(chunk), this.#config.blockSize);
-      const wanted = isFollowed ? this.#repairs.add(chunk, runs, asOfPosition, blockCount) : -1;
+      // Of the chunk that is being sent, the rest comes anyway.
+      const isHead = this.#block > 0 && this.#head?.chunk === chunk;
+      const end = isHead ? this.#block : blockCount;
+      const wanted = isFollowed ? this.#repairs.add(chunk, runs, asOfPosition, end) : -1;
       if (wanted >= 0 && wanted <= Math.max(1, blockCount * REPAIR_SHARE)) {
         added += wanted / blockCount;
         continue;

@@ -52,6 +52,29 @@ test('claims of invented clients do not add up: the most that one of them had co
   assert.ok(sent >= mostChunks && sent <= mostChunks + 2 * chunks, `${sent} chunks`);
 });
 
+test('a station that makes one copy after the other is never locked out', () => {
+  const driver = new ServerDriver({ chunks });
+  for (let copy = 0; copy < 300; copy++) {
+    assert.equal(askAsManyClients(driver, 1), chunks, `copy ${copy}`);
+    driver.report({ client: nextClient - 1n, state: ClientState.done });
+  }
+  assert.deepEqual(noticesOf(driver), []);
+});
+
+test('a client that says again and again that it is done gets an image back for it once', () => {
+  const driver = new ServerDriver({ chunks });
+  const sent = askAsManyClients(driver, 1);
+  const client = nextClient - 1n;
+  for (let i = 0; i < 200; i++) {
+    driver.now += 1;
+    driver.report({ client, state: ClientState.done });
+    driver.now += 1;
+    driver.report({ client, state: ClientState.receiving, missingChunks: chunks });
+  }
+  const more = askAsManyClients(driver, 300);
+  assert.ok(sent + more <= initialChunks + 64 * chunks + 3 * chunks, `${sent + more} chunks`);
+});
+
 test('an address that has used up its allowance leaves the others alone', () => {
   const driver = new ServerDriver({ chunks });
   askAsManyClients(driver, 300);

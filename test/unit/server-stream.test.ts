@@ -178,3 +178,30 @@ for (const packets of [2 ** 31 - 100, 2 ** 31, 2 ** 31 + 5, 2 ** 32 - 40, 2 ** 3
     assert.deepEqual(drain(stream, out), [], 'but what went out again is');
   });
 }
+
+test('of a chunk that is being sent, what is still to come is not sent twice', () => {
+  const stream = streamOf([CHUNK_BYTES, CHUNK_BYTES]);
+  const out = Buffer.alloc(65_536);
+  for (let order = stream.pollRead(); order !== null; order = stream.pollRead()) {
+    stream.handleRead(order.slot, { kind: 'data', ...DATA });
+  }
+  assert.equal(stream.fill(out, 4 * PACKET_BYTES), 4 * PACKET_BYTES);
+  const runs = [
+    { first: 1, count: 1 },
+    { first: 4, count: 4 },
+  ];
+  const request = { session: 1n, client: 1n, asOfPosition: 5, space: Space.image };
+  stream.ask({ ...request, ranges: [], halves: [{ chunk: 0, runs }] }, true);
+  const rest = [
+    '0/1',
+    '0/4',
+    '0/5',
+    '0/6',
+    '0/7',
+    ...[0, 1, 2, 3, 4, 5, 6, 7].map((b) => `1/${b}`),
+  ];
+  assert.deepEqual(
+    drain(stream, out).sort(),
+    rest.map((name) => `0/${name}`),
+  );
+});
