@@ -9,12 +9,13 @@
 import { Bitmap } from '../image/bitmap.js';
 import { type Digest, VerifiedMap } from '../image/block-map.js';
 import type { Geometry } from '../image/geometry.js';
+import { appendToRuns, type Run } from '../protocol/run.js';
 import { Provisional } from './provisional.js';
 
 /** What a page of the map changed. */
 export interface PageVerdict {
   /** Zero chunks that the target does not hold yet. */
-  zeros: number[];
+  zeros: Run[];
   /** Chunks whose provisional content does not fit. */
   refuted: number;
 }
@@ -140,18 +141,18 @@ export class Copy {
   }
 
   /** Wanted chunks of a run of which nothing known says that they hold data. */
-  missingThatMayBeZero(first: number, count: number): number[] {
-    const chunks: number[] = [];
+  missingThatMayBeZero(first: number, count: number): Run[] {
+    const runs: Run[] = [];
     const end = first + count;
     this.#wanted.forEachSetRange(first, (runFirst, runCount) => {
       const runEnd = Math.min(runFirst + runCount, end);
       for (let chunk = runFirst; chunk < runEnd; chunk++) {
         if (this.#storing.has(chunk) || this.#map?.kindOf(chunk) === 'data') continue;
-        chunks.push(chunk);
+        appendToRuns(runs, chunk);
       }
       return runEnd < end;
     });
-    return chunks;
+    return runs;
   }
 
   /** What was on the target there counts no more. */
@@ -295,7 +296,8 @@ export class Copy {
         this.#unmark(chunk);
         verdict.refuted++;
       }
-      if (map.kindOf(chunk) === 'zero' && !this.#storing.has(chunk)) verdict.zeros.push(chunk);
+      if (map.kindOf(chunk) !== 'zero' || this.#storing.has(chunk)) continue;
+      appendToRuns(verdict.zeros, chunk);
     }
     this.#provisional.forgetPage(page);
     return verdict;

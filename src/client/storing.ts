@@ -2,6 +2,7 @@
 import type { Geometry } from '../image/geometry.js';
 import { type EncodingId, encodingOfKind } from '../protocol/block.js';
 import type { BlockChecks } from '../protocol/block-checks.js';
+import type { Run } from '../protocol/run.js';
 import type { Assembly } from './assembly.js';
 import type { Collector } from './collector.js';
 import type { Copy } from './copy.js';
@@ -39,6 +40,8 @@ export class Storing {
   readonly #counters: StreamCounters;
   readonly #isBlank: boolean;
   readonly #orders: StoreOrder[] = [];
+  /** Runs of chunks that are to be stored as zeros. */
+  readonly #zeros: Run[] = [];
   readonly misfits: Misfits;
 
   /** @param isBlank the target reads as zeros wherever nothing was written */
@@ -52,7 +55,7 @@ export class Storing {
   }
 
   poll(): StoreOrder | null {
-    return this.#orders.shift() ?? null;
+    return this.#orders.shift() ?? this.#pollZeros();
   }
 
   /** All blocks of a chunk are here. */
@@ -77,19 +80,9 @@ export class Storing {
     return this.#isBlank && this.#counters.chunksRefused === 0;
   }
 
-  /** Orders ascending chunk numbers to be stored as zeros, in runs. */
-  zeros(chunks: readonly number[]): void {
-    const most = Math.max(1, Math.floor(MOST_ZERO_BYTES / this.#geometry.chunkSizeBytes));
-    for (let i = 0; i < chunks.length; ) {
-      const first = chunks[i]!;
-      let count = 1;
-      while (i + count < chunks.length && chunks[i + count] === first + count) {
-        if (count === most && !this.#areZerosFree) break;
-        count++;
-      }
-      this.#zeroRun(first, count);
-      i += count;
-    }
+  /** Orders runs of chunks to be stored as zeros. */
+  zeros(runs: readonly Run[]): void {
+    for (const { first, count } of runs) this.#zeroRun(first, count);
   }
 
   #zeroRun(first: number, count: number): void {
@@ -103,11 +96,22 @@ export class Storing {
       this.#copy.storedZeros(first, count);
       return;
     }
-    const last = first + count - 1;
+    this.#zeros.push({ first, count });
+  }
+
+  /** Cuts the next piece off the zeros that wait: a run may be the whole of a large disk. */
+  #pollZeros(): StoreOrder | null {
+    const run = this.#zeros[0];
+    if (run === undefined) return null;
+    const { first } = run;
+    const most = Math.max(1, Math.floor(MOST_ZERO_BYTES / this.#geometry.chunkSizeBytes));
+    const count = Math.min(run.count, most);
+    run.first += count;
+    run.count -= count;
+    if (run.count === 0) this.#zeros.shift();
     const offsetBytes = this.#geometry.chunkOffset(first);
-    const endBytes = this.#geometry.chunkOffset(last) + this.#geometry.chunkLength(last);
-    const lengthBytes = endBytes - offsetBytes;
-    this.#orders.push({ kind: 'zeros', first, count, offsetBytes, lengthBytes });
+    const lengthBytes = this.#geometry.rangeLength(first, count);
+    return { kind: 'zeros', first, count, offsetBytes, lengthBytes };
   }
 
   /**

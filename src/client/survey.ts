@@ -1,5 +1,7 @@
 /** Judges what was found on the target, before the copy and, to verify, after it. */
+
 import { Bitmap } from '../image/bitmap.js';
+import { appendToRuns, type Run } from '../protocol/run.js';
 import type { Asking } from './asking.js';
 import type { Assembly } from './assembly.js';
 import { Checking, type CheckOrder, type CheckOutcome } from './checking.js';
@@ -49,7 +51,7 @@ export class Survey {
     const { copy, storing, asking, counters } = this.#parts;
     const digest = outcome.kind === 'found' ? outcome.digest : NOTHING;
     if (!this.checking.ended(order, digest === null)) return;
-    const zeros: number[] = [];
+    const zeros: Run[] = [];
     for (let chunk = order.first; chunk < order.first + order.count; chunk++) {
       if (!copy.isUnchecked(chunk)) continue;
       if (copy.checked(chunk, digest)) {
@@ -59,10 +61,12 @@ export class Survey {
       this.#differs(chunk);
       if (!this.#mayRepair) continue;
       if (!copy.isKnownZero(chunk)) asking.lost(chunk, now, BATCH_MS + jitterMs);
-      else zeros.push(chunk);
+      else appendToRuns(zeros, chunk);
     }
     // The target is not blank there, whatever it was thought to be.
-    if (zeros.length > 0) counters.chunksRefused += this.verifying.hasBegun ? zeros.length : 0;
+    if (this.verifying.hasBegun) {
+      for (const { count } of zeros) counters.chunksRefused += count;
+    }
     storing.zeros(zeros);
   }
 

@@ -44,7 +44,15 @@ export class IdleCores {
   }
 }
 
+let counters: ReadCounters | null = null;
+
+/** Opened once: a client that follows one image after the other would open it for each. */
 function countersOfSystem(): ReadCounters {
+  counters ??= openCounters();
+  return counters;
+}
+
+function openCounters(): ReadCounters {
   let fd: number;
   try {
     fd = openSync('/proc/stat', 'r');

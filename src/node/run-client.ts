@@ -88,6 +88,7 @@ class Client {
   #isTendQueued = false;
   readonly #alarm = new Alarm(() => this.#tend());
   #progressTimer: NodeJS.Timeout | undefined;
+  readonly #closing = new AbortController();
   #settle!: { resolve: () => void; reject: (error: unknown) => void };
 
   constructor(
@@ -143,7 +144,8 @@ class Client {
   run(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      const onAbort = (): void => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true, signal: this.#closing.signal });
       if (signal.aborted) reject(signal.reason);
       this.#hasBegun = true;
       this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
@@ -359,6 +361,7 @@ class Client {
 
   async close(): Promise<void> {
     this.#isEnded = true;
+    this.#closing.abort();
     this.#alarm.clear();
     clearInterval(this.#progressTimer);
     this.#session.leave(now());

@@ -110,6 +110,7 @@ class Server {
   #isClosed = false;
   #isEnding = false;
   #progressTimer: NodeJS.Timeout | undefined;
+  readonly #closing = new AbortController();
   #settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
 
   constructor(
@@ -216,7 +217,8 @@ class Server {
   run(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      const onAbort = (): void => reject(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true, signal: this.#closing.signal });
       if (signal.aborted) reject(signal.reason);
       this.#line.listen((bytes, from) => {
         this.#session.handleDatagram(bytes, from, now());
@@ -384,6 +386,7 @@ class Server {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#closing.abort();
     this.#count?.close();
     if (!this.#isEnding) this.#tellUnfinished();
     this.#preparation.stop();

@@ -15,3 +15,10 @@ export function areAscending(runs: readonly Run[]): boolean {
   }
   return true;
 }
+
+/** Adds a number to ascending runs: those of a large disk's zeros are few, its chunks are not. */
+export function appendToRuns(runs: Run[], number: number): void {
+  const last = runs.at(-1);
+  if (last !== undefined && last.first + last.count === number) last.count++;
+  else runs.push({ first: number, count: 1 });
+}

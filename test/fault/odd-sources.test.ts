@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, renameSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { type Lab, labTest } from '../lab/lab.js';
 import { runTool, toolPath } from '../lab/tools.js';
 
@@ -95,4 +95,16 @@ labTest("a virtual machine's disk is refused with the command that converts it",
   const server = lab.startServer(['-f', path, '--as-is', '--exit-after', '1']);
   await Promise.all([lab.startClient(2).waitStatus(0), server.waitStatus(0)]);
   lab.scratch.assertCopy(lab.copyPath(2), path);
+});
+
+labTest('an image beyond the largest there can be is refused in a sentence', 2, async (lab) => {
+  // Only some file systems take a file that long; this one is in memory, and holds nothing.
+  const image = '/dev/shm/multiserver-too-large.img';
+  writeFileSync(image, '');
+  try {
+    truncateSync(image, 257 * 2 ** 40);
+    await refused(lab, ['-f', image], 'IMAGE_TOO_LARGE', /at most 256 TiB/);
+  } finally {
+    unlinkSync(image);
+  }
 });

@@ -1,7 +1,7 @@
 /** Images that change, shrink or are exchanged while they are served. */
 
 import assert from 'node:assert/strict';
-import { truncateSync } from 'node:fs';
+import { readdirSync, truncateSync } from 'node:fs';
 import { type Lab, labTest } from '../lab/lab.js';
 import type { ClientProgram, ServerProgram } from '../lab/programs.js';
 import { overwrite } from './damage.js';
@@ -78,6 +78,31 @@ labTest('with --follow, the client starts anew with the other image', 2, async (
   tally.compare(lab.copyPath(2), other);
   tally.print('another image, followed');
 });
+
+labTest(
+  'a client that follows image after image keeps nothing open of those before',
+  2,
+  async (lab) => {
+    const held: string[][] = [];
+    const client = lab.startClient(2, ['--follow']);
+    for (let image = 0; image < 3; image++) {
+      const size = sizeBytes - image * mebibyte;
+      const path = lab.scratch.randomFile(`disk${image}.img`, size);
+      const server = lab.startServer(['-f', path, ...rate]);
+      await client.waitFor(
+        'progress',
+        ({ progress }) => progress.sizeBytes === size && progress.blocksReceived > 1000,
+      );
+      held.push(readdirSync(`/proc/${client.pid}/fd`));
+      server.kill('SIGKILL');
+      await server.exited;
+    }
+    assert.equal(held[2]!.length, held[1]!.length, held.join(' | '));
+    client.kill('SIGTERM');
+    await client.exited;
+    assert.doesNotMatch(client.stderr, /MaxListeners/);
+  },
+);
 
 labTest('the same name and size, but other content: no mixture is claimed', 2, async (lab) => {
   const tally = new Tally();

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { Assembly } from '../../src/client/assembly.js';
 import { Copy } from '../../src/client/copy.js';
+import { StreamCounters } from '../../src/client/counters.js';
+import { Storing } from '../../src/client/storing.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
-import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
+import {
+  CHUNKS_PER_PAGE,
+  Geometry,
+  LARGEST_CHUNK_SIZE_BYTES,
+  LARGEST_IMAGE_SIZE_BYTES,
+} from '../../src/image/geometry.js';
+import type { Run } from '../../src/protocol/run.js';
 import { digestOf } from '../digest.js';
 import { CHUNK_SIZE, contentOf } from './server-driver.js';
 
@@ -51,11 +60,13 @@ class Bench {
     this.storeZeros(this.copy.missingThatMayBeZero(first, count));
   }
 
-  storeZeros(chunks: readonly number[]): void {
-    for (const chunk of chunks) {
-      assert.equal(this.copy.isSettled(chunk), false);
-      this.copy.storing(chunk);
-      this.#underway.set(chunk, 'zeros');
+  storeZeros(runs: readonly Run[]): void {
+    for (const { first, count } of runs) {
+      for (let chunk = first; chunk < first + count; chunk++) {
+        assert.equal(this.copy.isSettled(chunk), false);
+        this.copy.storing(chunk);
+        this.#underway.set(chunk, 'zeros');
+      }
     }
   }
 
@@ -210,7 +221,8 @@ test('a page of zeros needs nothing but the root, and other pages are judged as 
   copy.beginMap(map.id);
   assert.deepEqual(copy.judgePage(1), { zeros: [], refuted: 0 });
   assert(copy.map!.acceptRoot(map.root));
-  assert.equal(copy.judgePage(1).zeros.length, CHUNKS_PER_PAGE);
+  const zeroPage = [{ first: CHUNKS_PER_PAGE, count: CHUNKS_PER_PAGE }];
+  assert.deepEqual(copy.judgePage(1).zeros, zeroPage);
   assert.equal(copy.provenCount, 0, 'pages 0 and 2 have still to come');
   assert(copy.map!.acceptPage(2, map.page(2)!));
   assert.deepEqual(copy.judgePage(2), { zeros: [], refuted: 0 });
@@ -286,4 +298,17 @@ test('chunks that the source cannot give are not asked for, but count when they 
     bench.finish(chunk);
   }
   assert.deepEqual([copy.isWhole, copy.lacksOnlyUnreadable], [true, false]);
+});
+
+test('the zeros of the largest image are one run, and cost no list of their chunks', () => {
+  const huge = new Geometry(LARGEST_IMAGE_SIZE_BYTES, LARGEST_CHUNK_SIZE_BYTES);
+  const copy = new Copy(huge, digestOf, FRESH);
+  const all = [{ first: 0, count: huge.chunkCount }];
+  assert.deepEqual(copy.missingThatMayBeZero(0, huge.chunkCount), all);
+  const storing = new Storing(copy, new Assembly([]), new StreamCounters(0), false);
+  storing.zeros(all);
+  const first = storing.poll();
+  assert(first?.kind === 'zeros' && first.first === 0 && first.lengthBytes === 64 * 2 ** 20);
+  const second = storing.poll();
+  assert(second?.kind === 'zeros' && second.first === first.count);
 });

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -112,4 +120,19 @@ test('what does not unpack to the chunk is refused, and nothing is written', asy
   frame.copy(slot!);
   slot![4] = slot![4]! | 0x08;
   await refuses({});
+});
+
+test('holes of a target are not read, however long: the file system names them', async (t) => {
+  const { run, targetFd } = bench(t, text);
+  const lengthBytes = 2 ** 40;
+  ftruncateSync(targetFd, lengthBytes);
+  const job = {
+    op: 'check',
+    fd: targetFd,
+    offsetBytes: 0,
+    lengthBytes,
+    wantsDigest: false,
+  } as const;
+  assert.deepEqual(await run({ ...job, isDirect: true }), { kind: 'found', digest: null });
+  assert.deepEqual(await run({ ...job, isDirect: false }), { kind: 'found', digest: null });
 });

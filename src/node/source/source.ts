@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { basename } from 'node:path';
 import { Failure } from '../../failure.js';
+import { LARGEST_IMAGE_SIZE_BYTES } from '../../image/geometry.js';
 import { sectorSizeOf } from '../../image/partition-table.js';
 import { deviceNumber } from '../device-number.js';
 import { loadNative } from '../native.js';
@@ -45,6 +46,10 @@ export function openSource(path: string, force: boolean, tell: (text: string) =>
     const sizeBytes = stats.isBlockDevice() ? deviceSizeBytes(stats) : Number(stats.size);
     if (sizeBytes === 0) {
       throw new Failure('source', 'EMPTY', `${path} is empty: there is nothing to serve`);
+    }
+    if (sizeBytes > LARGEST_IMAGE_SIZE_BYTES) {
+      const text = `${path} is too large: an image has at most ${LARGEST_IMAGE_SIZE_BYTES / 2 ** 40} TiB; serve its partitions one by one`;
+      throw new Failure('source', 'IMAGE_TOO_LARGE', text);
     }
     refuseWriters(path, force, tell);
     return { fd, path, name: basename(path), sizeBytes };

@@ -16,7 +16,7 @@ let memory: Buffer = Buffer.alloc(0);
  * @throws when it cannot be read, or ends before
  */
 export function look(job: ChunkJob & { op: 'check' }, digestOf: Digest): Uint8Array | null {
-  if (!job.wantsDigest && !job.isDirect && isHole(job)) return null;
+  if (isHole(job)) return null;
   // A digest is that of one chunk. What is only to be zeros may be of any length.
   const pieceBytes = job.wantsDigest ? job.lengthBytes : PIECE_BYTES;
   for (let done = 0; done < job.lengthBytes; done += pieceBytes) {
