@@ -8,9 +8,10 @@ import type { Spread } from './spread.js';
 const FOREIGN_ASK_MS = 200;
 /** A server not heard of for this long may have moved to another address. */
 const FORSAKEN_MS = 10_000;
-/** Nothing waits longer for its turn: after a longer gap, all of us slept. */
+/** Nothing waits longer for its turn. */
 const LONGEST_TURN_MS = 1_000;
-const SUSPENDED_MS = 1_500;
+/** A turn that comes so late says that the machine stood still, or wrote to a slow disk meanwhile. */
+const LATE_MS = 100;
 
 export class Patience {
   readonly #quietMs: number;
@@ -48,12 +49,16 @@ export class Patience {
     this.#progressMs = now;
   }
 
-  /** Called at every turn: finds out whether the machine was suspended since the last one. */
-  wake(now: number): void {
-    const gapMs = now - this.#awakeMs;
-    if (gapMs > SUSPENDED_MS) {
-      this.#heardMs = Math.min(now, this.#heardMs + gapMs);
-      this.#progressMs = Math.min(now, this.#progressMs + gapMs);
+  /**
+   * Called at every turn. What came while the machine stood still, or did something else, has not been read yet:
+   * such time counts for nothing.
+   * @param dueMs when the turn was due
+   */
+  wake(now: number, dueMs: number): void {
+    const lateMs = now - Math.max(dueMs, this.#awakeMs);
+    if (lateMs > LATE_MS) {
+      this.#heardMs = Math.min(now, this.#heardMs + lateMs);
+      this.#progressMs = Math.min(now, this.#progressMs + lateMs);
     }
     this.#awakeMs = now;
   }

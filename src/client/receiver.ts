@@ -282,9 +282,9 @@ export class Receiver {
     return true;
   }
 
-  /** The server will send at `position` next. */
+  /** The server will send at `position` next. What it sent before may still wait to be read. */
   knowPosition(position: number): void {
-    this.#counters.know(position);
+    if (!this.isCrowded) this.#counters.know(position);
   }
 
   /** The source cannot give these chunks, says the server. Numbers are the network's. */

@@ -318,7 +318,7 @@ export class ClientSession {
   }
 
   handleTimeout(now: number): void {
-    this.#patience.wake(now);
+    this.#patience.wake(now, this.nextDeadline());
     if (this.failure !== null || this.#phase === 'finished') return;
     if (this.#phase === 'discovering') {
       const request = this.#choice.pollRequest(now);
@@ -342,6 +342,8 @@ export class ClientSession {
 
   #tendReceiving(now: number): void {
     const receiver = this.#receiver!;
+    // Whoever leaves packets where they are cannot say that none come.
+    if (receiver.isCrowded) this.#patience.heard(now);
     receiver.handleTimeout(now);
     if (receiver.isProven) {
       this.#phase = 'proven';

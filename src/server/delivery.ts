@@ -48,6 +48,12 @@ export class Delivery {
   /** For so long before the latest report, reports had nothing to tell. */
   #quietMs = 0;
 
+  /** As `packetsPerMs`, of what was reported so far alone: the average begins with nothing. */
+  get earlyPacketsPerMs(): number {
+    if (this.#averagedMs === 0) return 0;
+    return this.packetsPerMs / (1 - Math.exp(-this.#averagedMs / AVERAGE_MS));
+  }
+
   /** Share of the evidence's packets that was lost. */
   get evidenceLossRatio(): number {
     return Math.max(0, shareOf(this.#evidenceLost, this.evidencePackets));
@@ -104,8 +110,7 @@ export class Delivery {
       return;
     }
     this.#averagedMs += elapsedMs;
-    // The first reports are all there is to average.
-    const weight = Math.max(1 - Math.exp(-elapsedMs / AVERAGE_MS), elapsedMs / this.#averagedMs);
+    const weight = 1 - Math.exp(-elapsedMs / AVERAGE_MS);
     this.packetsPerMs += weight * (received / elapsedMs - this.packetsPerMs);
     const faded = this.bestPacketsPerMs * Math.exp(-elapsedMs / BEST_AVERAGE_MS);
     this.bestPacketsPerMs = Math.max(faded, this.packetsPerMs);

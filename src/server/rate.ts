@@ -146,7 +146,10 @@ export class RateController {
       return;
     }
 
-    const judged = followed.filter(({ delivery }) => this.#tells(delivery));
+    const isFarTooFast = this.#isFarTooFast(followed);
+    const judged = isFarTooFast
+      ? followed
+      : followed.filter(({ delivery }) => delivery.evidencePackets >= LEAST_EVIDENCE_PACKETS);
     if (judged.length === 0) return;
     const loss = Math.max(...judged.map(lossOf));
     if (loss < this.#lossFloor) this.#lossFloor += FLOOR_DECAY * (loss - this.#lossFloor);
@@ -155,7 +158,12 @@ export class RateController {
       // least, which may only have been busy.
       const leastLoss = this.#lossFloor + LOSS_TOLERANCE / 2;
       const losing = judged.filter((client) => lossOf(client) > leastLoss);
-      this.#lower(now, loss, median(losing.map(({ delivery }) => delivery.packetsPerMs)));
+      const delivered = median(
+        losing.map(({ delivery }) =>
+          isFarTooFast ? delivery.earlyPacketsPerMs : delivery.packetsPerMs,
+        ),
+      );
+      this.#lower(now, loss, delivered, isFarTooFast);
     } else {
       // What a report misses may only be late: the next one tells.
       if (Math.max(...judged.map(possibleLossOf)) > this.#lossFloor + LOSS_TOLERANCE) return;
@@ -166,11 +174,11 @@ export class RateController {
     }
   }
 
-  /** Whether what is known of a client's losses is enough to judge the rate by. */
-  #tells({ evidencePackets, evidenceLossRatio }: Delivery): boolean {
-    if (evidencePackets >= LEAST_EVIDENCE_PACKETS) return true;
-    const isStart = this.#isProbing && evidencePackets >= START_EVIDENCE_PACKETS;
-    return isStart && evidenceLossRatio >= START_LOSS;
+  /** Whether the first guess is clearly wrong, for all clients: one alone may only be busy. */
+  #isFarTooFast(clients: readonly Client[]): boolean {
+    const isClear = ({ evidencePackets, evidenceLossRatio }: Delivery) =>
+      evidencePackets >= START_EVIDENCE_PACKETS && evidenceLossRatio >= START_LOSS;
+    return this.#isProbing && clients.length > 0 && clients.every((c) => isClear(c.delivery));
   }
 
   /** At the start a step is large: not another one before it is heard how the last one went. */
@@ -178,7 +186,7 @@ export class RateController {
     return clients.every((client) => isUnheard(client, now) || client.position >= this.#steppedAt);
   }
 
-  #lower(now: number, loss: number, deliveredPerMs: number): void {
+  #lower(now: number, loss: number, deliveredPerMs: number, isFarTooFast: boolean): void {
     this.#lowerings++;
     if (this.#lowerings === TRIAL_BEGINS) {
       // Not before the averages show what the first lowering did.
@@ -192,7 +200,7 @@ export class RateController {
     }
     const carried = (deliveredPerMs * this.#options.packetBytes) / (1 - this.#lossFloor);
     const most = this.bytesPerMs * MOST_LOWERED;
-    const atOnce = this.#isProbing ? 0 : this.bytesPerMs * LEAST_LOWERED;
+    const atOnce = isFarTooFast ? 0 : this.bytesPerMs * LEAST_LOWERED;
     const lowered = Math.min(Math.max(carried, atOnce), most);
     // The operator's ceiling may lie below what is the least otherwise.
     const least = Math.min(LEAST_BYTES_PER_MS, this.#options.ceilingBytesPerMs);
@@ -307,7 +315,7 @@ export class RateController {
     for (const client of clients) {
       if (isUnheard(client, now)) continue;
       isSomebodyHeard = true;
-      const { packetsPerMs } = client.delivery;
+      const packetsPerMs = client.delivery.earlyPacketsPerMs;
       const taken = client.position - firstPosition;
       if (packetsPerMs > 0 && taken * packetBytes > PROBE_BYTES) {
         this.#endProbing(packetsPerMs * packetBytes);

@@ -1,6 +1,7 @@
 /** Single packets get lost, for each client others: all copies are exact all the same. */
 
 import assert from 'node:assert/strict';
+import { setTimeout } from 'node:timers/promises';
 import { copyToAll, type Lab, labTest } from './lab.js';
 import { leastBlocks } from './passes.js';
 import type { ClientProgram } from './programs.js';
@@ -72,3 +73,28 @@ for (const outageMs of [50, 200]) {
     },
   );
 }
+
+labTest(
+  'a client that stands still again and again, and is waited for, loses nothing',
+  2,
+  async (lab) => {
+    const image = lab.scratch.randomFile('disk.img', 64 * mebibyte);
+    const options = ['--slow-clients', 'wait', '--rate', '300M', '--exit-after', '1'];
+    const server = lab.startServer(['-f', image, ...options]);
+    const client = lab.startClient(2);
+    for (let chunk = 8; chunk <= 40; chunk += 8) {
+      await client.waitFor('progress', ({ progress }) => progress.missingChunks < 64 - chunk);
+      // As long as a slow disk takes for what a write has to wait for.
+      client.kill('SIGSTOP');
+      await setTimeout(1500);
+      client.kill('SIGCONT');
+    }
+    await Promise.all([server.waitStatus(0), client.waitStatus(0)]);
+    lab.scratch.assertCopy(lab.copyPath(2), image);
+    const { packetsLost } = client.last('proven').progress;
+    assert.equal(packetsLost, 0);
+    const { blocksSent } = server.last('ended').progress;
+    const least = leastBlocks(server, [client]);
+    assert.ok(blocksSent < 1.1 * least, `${blocksSent} blocks sent, least is ${least}`);
+  },
+);

@@ -14,6 +14,9 @@ const LONG: SimOptions = {
   rate: 16_000_000,
 };
 
+/** Worlds over which a mean is taken. */
+const SEEDS = 8;
+
 /** The same with little data: the disks of many clients have to fit into memory. */
 const MANY: SimOptions = { ...CALM, imageChunks: 128, rate: 4_800_000 };
 
@@ -112,14 +115,18 @@ for (const [name, hinder] of [
   ],
 ] as const) {
   test(`one client with ${name} does not hold up the others`, () => {
-    const world = start({ ...LONG, seed: 64, clients: 8 });
-    world.runFor(100);
-    const [slow, ...others] = world.clients;
-    hinder(slow!);
-    const passes = passesOf(world, others);
-    assert.ok(passes < 1.6, `took ${passes} passes`);
-    world.heal();
-    world.finishWithin(20_000);
+    // Which packets the one misses decides much: single worlds take 1.1 to 2.3 passes.
+    let sum = 0;
+    for (let seed = 64; seed < 64 + SEEDS; seed++) {
+      const world = start({ ...LONG, seed, clients: 8 });
+      world.runFor(100);
+      const [slow, ...others] = world.clients;
+      hinder(slow!);
+      sum += passesOf(world, others);
+      world.heal();
+      world.finishWithin(20_000);
+    }
+    assert.ok(sum / SEEDS < 1.6, `took ${sum / SEEDS} passes`);
   });
 }
 

@@ -146,12 +146,30 @@ test('what reads back wrong is fetched and read back once more; wrong again, the
 
 test('a machine that was suspended does not count its sleep as the silence of the server', () => {
   const patience = new Patience(1000, 30_000, new Spread(() => 0), 0);
-  for (let now = 0; now <= 20_000; now += 500) patience.wake(now);
+  for (let now = 0; now <= 20_000; now += 500) patience.wake(now, now);
   assert.equal(patience.isOver(20_000), false);
   const woke = 20_000 + 3_600_000;
-  patience.wake(woke);
+  patience.wake(woke, 20_500);
   assert.equal(patience.isOver(woke), false);
-  for (let now = woke; now <= woke + 9_500; now += 500) patience.wake(now);
-  assert.equal(patience.isOver(woke + 9_500), false);
-  assert.equal(patience.isOver(woke + 10_500), true, '30 s of silence while awake');
+  for (let now = woke; now <= woke + 9_000; now += 500) patience.wake(now, now);
+  assert.equal(patience.isOver(woke + 9_000), false);
+  assert.equal(patience.isOver(woke + 10_000), true, '30 s of silence while awake');
+});
+
+test('a client that was held up by its disk does not take the packets that wait for silence', () => {
+  const patience = new Patience(1000, Number.POSITIVE_INFINITY, new Spread(() => 0), 0);
+  let now = 0;
+  for (let store = 0; store < 20; store++) {
+    const dueMs = now + 300;
+    // A write that takes 1.4 s: the turn comes so much too late.
+    now += 1700;
+    patience.wake(now, dueMs);
+    assert.equal(patience.isQuiet(now), false, `after store ${store}`);
+    // Now its packets are read.
+    patience.heard(now);
+  }
+  patience.wake(now + 999, now + 999);
+  assert.equal(patience.isQuiet(now + 999), false);
+  patience.wake(now + 1001, now + 1001);
+  assert.equal(patience.isQuiet(now + 1001), true);
 });
