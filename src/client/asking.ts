@@ -234,6 +234,11 @@ export class RequestBuilder {
   ) {}
 
   addRange(range: Run): void {
+    const last = this.#ranges.at(-1);
+    if (last !== undefined && last.first + last.count === range.first) {
+      last.count += range.count;
+      return;
+    }
     if (this.#room < RANGE_BYTES) this.finish();
     this.#ranges.push(range);
     this.#room -= RANGE_BYTES;

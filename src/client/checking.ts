@@ -78,12 +78,11 @@ export class Checking {
   }
 
   #nextDue(): number {
-    const { map, geometry } = this.#copy;
-    if (map === null) return -1;
+    const { geometry } = this.#copy;
     let chunk = this.#due.nextSet(this.#next);
     while (chunk >= 0) {
       const page = geometry.pageOf(chunk);
-      if (!map.hasPage(page)) {
+      if (!this.#copy.mayCheckPage(page)) {
         chunk = this.#due.nextSet(geometry.firstChunkOf(page + 1));
       } else if (this.#copy.isUnchecked(chunk)) {
         return chunk;
@@ -98,7 +97,7 @@ export class Checking {
 
   #runFrom(first: number): number {
     const copy = this.#copy;
-    if (!copy.isKnownZero(first) || this.#single.has(first)) return 1;
+    if (!copy.looksZero(first) || this.#single.has(first)) return 1;
     const most = Math.max(1, MOST_ZERO_RUN_BYTES / copy.geometry.chunkSizeBytes);
     let count = 1;
     while (count < most && this.#joins(first + count)) count++;
@@ -111,7 +110,7 @@ export class Checking {
       this.#due.has(chunk) &&
       !this.#single.has(chunk) &&
       this.#copy.isUnchecked(chunk) &&
-      this.#copy.isKnownZero(chunk)
+      this.#copy.looksZero(chunk)
     );
   }
 }

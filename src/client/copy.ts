@@ -10,6 +10,7 @@ import { Bitmap } from '../image/bitmap.js';
 import { type Digest, VerifiedMap } from '../image/block-map.js';
 import type { Geometry } from '../image/geometry.js';
 import { appendToRuns, type Run } from '../protocol/run.js';
+import { EarlyPages } from './early-pages.js';
 import { Provisional } from './provisional.js';
 
 /** What a page of the map changed. */
@@ -23,6 +24,8 @@ export interface PageVerdict {
 export interface CopyOptions {
   /** The target may hold some of the image: look before asking. */
   holdsEarlierData: boolean;
+  /** What is found to differ may be written, so pages that nobody vouches for yet are of use. */
+  usesEarlyPages?: boolean;
   /** Keep the map's digests after a chunk is proven, to prove it again. */
   keepsDigests: boolean;
 }
@@ -31,6 +34,7 @@ export class Copy {
   readonly geometry: Geometry;
   readonly #digest: Digest;
   readonly #keepsDigests: boolean;
+  readonly #usesEarlyPages: boolean;
   readonly #have: Bitmap;
   readonly #proven: Bitmap;
   readonly #storing: Bitmap;
@@ -40,6 +44,7 @@ export class Copy {
   readonly #wanted: Bitmap;
   readonly #provisional: Provisional;
   readonly #unprovenInPage: Uint16Array;
+  readonly #early: EarlyPages;
   #map: VerifiedMap | null = null;
   #writtenBytes = 0;
   #provenBytes = 0;
@@ -49,10 +54,12 @@ export class Copy {
     this.geometry = geometry;
     this.#digest = digest;
     this.#keepsDigests = options.keepsDigests;
+    this.#usesEarlyPages = options.usesEarlyPages ?? false;
     this.#have = new Bitmap(chunkCount);
     this.#proven = new Bitmap(chunkCount);
     this.#storing = new Bitmap(chunkCount);
     this.#provisional = new Provisional(geometry);
+    this.#early = new EarlyPages(geometry);
     this.#unreadable = new Bitmap(chunkCount);
     this.#unchecked = new Bitmap(chunkCount);
     this.#wanted = new Bitmap(chunkCount);
@@ -127,6 +134,31 @@ export class Copy {
     this.#unreadable.forEachSetRange(0, visit);
   }
 
+  /** A page of the map may help that nobody vouches for yet: to find out what differs. */
+  get wantsEarlyPages(): boolean {
+    return this.#map === null && this.#usesEarlyPages && !this.#unchecked.isEmpty;
+  }
+
+  /** The first such page at or after `from` that has not come, or -1. */
+  nextEarlyPage(from: number): number {
+    return this.#early.nextMissing(from);
+  }
+
+  /** @returns whether the bytes are a page */
+  acceptEarlyPage(page: number, bytes: Buffer): boolean {
+    return this.#early.accept(page, bytes);
+  }
+
+  /** The root of the map has come: pages that came before it count, if they are its own. */
+  adoptEarlyPages(): void {
+    this.#early.handTo(this.#map!);
+  }
+
+  /** Whether it is known what chunks of the page should be, be it only by hearsay. */
+  mayCheckPage(page: number): boolean {
+    return this.#map === null ? this.#early.has(page) : this.#map.hasPage(page);
+  }
+
   beginMap(mapId: Buffer): void {
     this.#map = new VerifiedMap(this.geometry, mapId, this.#digest);
   }
@@ -134,6 +166,11 @@ export class Copy {
   /** The digest that the chunk must have, null while its page is not in, or for a zero chunk. */
   expectedOf(chunk: number): Buffer | null {
     return this.#map?.digestOf(chunk) ?? null;
+  }
+
+  /** As `isKnownZero`, or by a page that nobody vouches for yet. */
+  looksZero(chunk: number): boolean {
+    return this.#map === null ? this.#early.kindOf(chunk) === 'zero' : this.isKnownZero(chunk);
   }
 
   isKnownZero(chunk: number): boolean {
@@ -211,6 +248,7 @@ export class Copy {
   checked(chunk: number, digest: Uint8Array | null): boolean {
     // It came from the network while it was looked at: what was found there may be torn.
     if (!this.#unchecked.clear(chunk)) return true;
+    if (this.#map === null) return this.#checkedEarly(chunk, digest);
     const expected = this.expectedOf(chunk);
     const fits = digest === null ? this.isKnownZero(chunk) : (expected?.equals(digest) ?? false);
     if (fits) {
@@ -220,6 +258,21 @@ export class Copy {
       this.#want(chunk);
     }
     return fits;
+  }
+
+  /** What is kept is kept provisionally, like what comes before the map. */
+  #checkedEarly(chunk: number, digest: Uint8Array | null): boolean {
+    const kind = this.#early.kindOf(chunk);
+    const fits =
+      digest === null ? kind === 'zero' : (this.#early.digestOf(chunk)?.equals(digest) ?? false);
+    if (!fits) {
+      this.#want(chunk);
+      return false;
+    }
+    if (digest === null) this.#provisional.noteZeros(chunk);
+    else this.#provisional.noteData(chunk, digest);
+    this.#mark(chunk);
+    return true;
   }
 
   /** No map will come to check by: everything unchecked is wanted. */

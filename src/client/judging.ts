@@ -40,6 +40,7 @@ export class Judging {
   root(fetchMs: number): number {
     const { map, geometry } = this.#copy;
     let refuted = 0;
+    this.#copy.adoptEarlyPages();
     for (let page = 0; page < geometry.pageCount; page++) {
       if (map!.hasPage(page)) refuted += this.#judge(page);
       else this.#copy.proveWholePage(page);

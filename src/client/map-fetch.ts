@@ -1,6 +1,8 @@
-/** Fetches the block map: its root, then the pages that are not all zero. */
+/**
+ * Fetches the block map: its root, then the pages that are not all zero. Before the server has made it whole, a
+ * client that may hold some of the image fetches the pages that are made already.
+ */
 import { largestPageLength, rootLength } from '../image/block-map.js';
-import type { VerifiedMap } from '../image/verified-map.js';
 import { Encoding, encodingOfKind, Space, type SpaceId } from '../protocol/block.js';
 import { positionsBetween } from '../protocol/position.js';
 import { type AskingContext, RequestBuilder } from './asking.js';
@@ -41,8 +43,9 @@ export class MapFetch {
 
   /** When to ask (again); Infinity when nothing is wanted. */
   get dueMs(): number {
-    const { map } = this.#copy;
-    return map === null || map.isComplete ? Number.POSITIVE_INFINITY : this.#dueMs;
+    const { map, wantsEarlyPages } = this.#copy;
+    const isWanted = map === null ? wantsEarlyPages : !map.isComplete;
+    return isWanted ? this.#dueMs : Number.POSITIVE_INFINITY;
   }
 
   /** Asks at `dueMs`, without waiting for the retry interval: there is something new to ask for. */
@@ -57,31 +60,34 @@ export class MapFetch {
     this.#dueMs = now + this.#retryMs + delayMs;
     this.#retryMs = Math.min(2 * this.#retryMs, LARGEST_RETRY_MS);
     const packets: Buffer[] = [];
-    const { map } = this.#copy;
-    if (map === null) return packets;
-    const builder = new RequestBuilder(
-      context,
-      map.hasRoot ? Space.mapPage : Space.mapRoot,
-      packets,
-    );
-    if (!map.hasRoot) this.#ask(ROOT, builder, now, context.position);
-    else this.#askPages(map, builder, now, context.position);
+    if (this.dueMs === Number.POSITIVE_INFINITY) return packets;
+    const wantsRoot = this.#copy.map?.hasRoot === false;
+    const space = wantsRoot ? Space.mapRoot : Space.mapPage;
+    const builder = new RequestBuilder(context, space, packets);
+    if (wantsRoot) this.#ask(ROOT, builder, now, context.position);
+    else this.#askPages(builder, now, context.position);
     builder.finish();
     return packets;
   }
 
+  /** The first page at or after `from` that has still to come, or -1. */
+  #nextPage(from: number): number {
+    const { map } = this.#copy;
+    return map === null ? this.#copy.nextEarlyPage(from) : map.nextMissingPage(from);
+  }
+
   /** The first pages that are missing, and not more: what is half here needs memory. */
-  #askPages(map: VerifiedMap, builder: RequestBuilder, now: number, position: number): void {
-    let page = map.nextMissingPage(0);
+  #askPages(builder: RequestBuilder, now: number, position: number): void {
+    let page = this.#nextPage(0);
     let count = 0;
     for (; page >= 0 && count < MOST_PAGES; count++) {
       this.#ask(page, builder, now, position);
       this.#askedEnd = Math.max(this.#askedEnd, page + 1);
-      page = map.nextMissingPage(page + 1);
+      page = this.#nextPage(page + 1);
     }
   }
 
-  /** Asks for what lacks of a part. */
+  /** Asks for what lacks of a part, of one that has not begun in one range with those before it. */
   #ask(key: number, builder: RequestBuilder, now: number, position: number): void {
     const chunk = key === ROOT ? 0 : key;
     const part = this.#parts.get(key);
@@ -110,18 +116,8 @@ export class MapFetch {
     position: number,
     now: number,
   ): boolean {
-    const { map, geometry } = this.#copy;
-    if (map === null || encodingOfKind(kindByte) !== Encoding.raw) return false;
-    if (space === Space.mapRoot) {
-      if (map.hasRoot || chunk !== 0 || encodedLength !== rootLength(geometry)) return false;
-    } else if (
-      chunk >= geometry.pageCount ||
-      !map.hasRoot ||
-      map.hasPage(chunk) ||
-      encodedLength > largestPageLength(geometry)
-    ) {
-      return false;
-    }
+    if (encodingOfKind(kindByte) !== Encoding.raw) return false;
+    if (!this.#wants(space, chunk, encodedLength)) return false;
     const key = space === Space.mapRoot ? ROOT : chunk;
     const part = this.#partOf(key, kindByte, encodedLength, blockSize);
     if (part === null) return false;
@@ -133,11 +129,27 @@ export class MapFetch {
     this.#dueMs = now + RETRY_MS + this.#delayMs;
     if (!part.isComplete) return false;
     this.#parts.delete(key);
-    if (space === Space.mapRoot) return map.acceptRoot(part.bytes);
+    const { map } = this.#copy;
+    if (space === Space.mapRoot) return map!.acceptRoot(part.bytes);
     this.lastPage = chunk;
-    const fits = map.acceptPage(chunk, part.bytes);
-    if (this.#isNearEnd(map)) this.#dueMs = now + this.#delayMs;
+    const fits =
+      map === null
+        ? this.#copy.acceptEarlyPage(chunk, part.bytes)
+        : map.acceptPage(chunk, part.bytes);
+    if (this.#isNearEnd()) this.#dueMs = now + this.#delayMs;
     return fits;
+  }
+
+  /** Whether a part of this length is still to come. */
+  #wants(space: SpaceId, chunk: number, encodedLength: number): boolean {
+    const { map, geometry, wantsEarlyPages } = this.#copy;
+    if (space === Space.mapRoot) {
+      const isWanted = map !== null && !map.hasRoot && chunk === 0;
+      return isWanted && encodedLength === rootLength(geometry);
+    }
+    const isKnown = map === null ? wantsEarlyPages : map.hasRoot;
+    if (!isKnown || chunk >= geometry.pageCount) return false;
+    return this.#nextPage(chunk) === chunk && encodedLength <= largestPageLength(geometry);
   }
 
   /** Null for a page that comes too early: the memory is for those before it. */
@@ -162,12 +174,12 @@ export class MapFetch {
   }
 
   /** Few of the pages that were asked for are still to come, and others follow them. */
-  #isNearEnd(map: VerifiedMap): boolean {
-    if (map.nextMissingPage(this.#askedEnd) < 0) return false;
-    let page = map.nextMissingPage(0);
+  #isNearEnd(): boolean {
+    if (this.#nextPage(this.#askedEnd) < 0) return false;
+    let page = this.#nextPage(0);
     for (let count = 0; page >= 0 && page < this.#askedEnd; count++) {
       if (count === FEW_PAGES) return false;
-      page = map.nextMissingPage(page + 1);
+      page = this.#nextPage(page + 1);
     }
     return true;
   }

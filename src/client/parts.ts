@@ -28,7 +28,8 @@ export function makeParts(config: ReceiverConfig, geometry: Geometry): ReceiverP
   const holdsEarlierData = isCheckOnly || (target.holdsEarlierData ?? false);
   const keepsDigests = target.willVerify ?? false;
   const counters = new StreamCounters(description.position);
-  const copy = new Copy(geometry, digest, { holdsEarlierData, keepsDigests });
+  const usesEarlyPages = holdsEarlierData && !isCheckOnly;
+  const copy = new Copy(geometry, digest, { holdsEarlierData, usesEarlyPages, keepsDigests });
   const assembly = new Assembly(target.slots);
   const asking = new Asking(copy, assembly);
   const storing = new Storing(copy, assembly, counters, target.isBlank);

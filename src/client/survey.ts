@@ -60,7 +60,7 @@ export class Survey {
       }
       this.#differs(chunk);
       if (!this.#mayRepair) continue;
-      if (!copy.isKnownZero(chunk)) asking.lost(chunk, now, BATCH_MS + jitterMs);
+      if (!copy.looksZero(chunk)) asking.lost(chunk, now, BATCH_MS + jitterMs);
       else appendToRuns(zeros, chunk);
     }
     // The target is not blank there, whatever it was thought to be.

@@ -195,6 +195,11 @@ export class BlockMapBuilder {
     return this.#known.nextClear(from);
   }
 
+  /** The bytes of a page of which all is known; null for another, or one of zeros. */
+  page(page: number): Buffer | null {
+    return this.#finished[page]?.bytes ?? null;
+  }
+
   isKnown(chunk: number): boolean {
     return this.#known.has(chunk);
   }

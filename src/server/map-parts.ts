@@ -2,9 +2,10 @@
  * Parts of the block map that clients ask for: its root and its pages. A part goes out whole to
  * those who have nothing of it, and block by block to those who lost some.
  */
-import type { BlockMap } from '../image/block-map.js';
+import type { BlockMap, BlockMapBuilder } from '../image/block-map.js';
 import { blockCountOf, Encoding, Space } from '../protocol/block.js';
 import type { BlockRequest } from '../protocol/from-client.js';
+import { appendToRuns, type Run } from '../protocol/run.js';
 import { PendingSet } from './pending.js';
 import { RepairQueue } from './repairs.js';
 import type { BlockSource, Train } from './train.js';
@@ -43,6 +44,8 @@ interface WholePart {
 
 export class MapParts {
   readonly #blockSize: number;
+  /** The map while it is made: pages of which all chunks are known can be had already. */
+  readonly #builder: BlockMapBuilder;
   readonly #root = new PartQueue(Space.mapRoot, 1);
   readonly #pages: PartQueue;
   #map: BlockMap | null = null;
@@ -50,9 +53,10 @@ export class MapParts {
   /** The root is to go out unasked: clients that wait for the map will all want it. */
   #offersRoot = false;
 
-  constructor(pageCount: number, blockSize: number) {
+  constructor(builder: BlockMapBuilder, blockSize: number) {
     this.#blockSize = blockSize;
-    this.#pages = new PartQueue(Space.mapPage, pageCount);
+    this.#builder = builder;
+    this.#pages = new PartQueue(Space.mapPage, builder.geometry.pageCount);
   }
 
   /** @param isAwaited clients wait for it */
@@ -88,11 +92,11 @@ export class MapParts {
    * @returns how many parts it adds; of blocks, the share of a part
    */
   ask({ space, ranges, halves }: BlockRequest, asOfPosition: number): number {
-    if (this.#map === null) return 0;
     const { pending, repairs } = space === Space.mapRoot ? this.#root : this.#pages;
     const underway =
       this.#whole !== null && this.#whole.space === space ? [this.#whole.source.chunk] : [];
-    let added = pending.add(ranges, asOfPosition, underway);
+    const there = ranges.flatMap((range) => this.#thoseThere(space, range));
+    let added = pending.add(there, asOfPosition, underway);
     for (const { chunk, runs } of halves) {
       if (pending.has(chunk) || underway.includes(chunk)) continue;
       const bytes = this.#bytesOf(space, chunk);
@@ -162,12 +166,20 @@ export class MapParts {
     return null;
   }
 
-  /** Null for what the map has not: a part past the last one, a page of zeros. */
+  /** Of a run of parts those that can be sent: whoever asks for others asks again. */
+  #thoseThere(space: number, { first, count }: Run): Run[] {
+    const runs: Run[] = [];
+    const end = Math.min(first + count, this.#pages.pending.length);
+    for (let part = first; part < end; part++) {
+      if (this.#bytesOf(space, part) !== null) appendToRuns(runs, part);
+    }
+    return runs;
+  }
+
+  /** Null for what is not there: a part past the last one, a page of zeros, one that is not made yet. */
   #bytesOf(space: number, chunk: number): Buffer | null {
-    const map = this.#map;
-    if (map === null) return null;
-    if (space === Space.mapRoot) return chunk === 0 ? map.root : null;
-    return chunk < map.geometry.pageCount ? map.page(chunk) : null;
+    if (space === Space.mapRoot) return chunk === 0 ? (this.#map?.root ?? null) : null;
+    return chunk < this.#pages.pending.length ? (this.#map ?? this.#builder).page(chunk) : null;
   }
 
   #sourceOf(chunk: number, bytes: Buffer): BlockSource {

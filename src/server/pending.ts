@@ -20,6 +20,10 @@ export class PendingSet {
     this.#bitmap = new Bitmap(chunkCount);
   }
 
+  get length(): number {
+    return this.#bitmap.length;
+  }
+
   get count(): number {
     return this.#bitmap.count;
   }

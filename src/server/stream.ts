@@ -70,9 +70,9 @@ export class Stream {
     this.packetBytes = BLOCK_HEADER_BYTES + config.blockSize;
     this.#train = new Train(config.session, config.blockSize, config.gathers);
     this.#checks = new CheckQueue(config.session, config.blockSize);
-    const { chunkCount, pageCount } = config.map.geometry;
+    const { chunkCount } = config.map.geometry;
     this.#pending = new PendingImage(chunkCount);
-    this.#mapParts = new MapParts(pageCount, config.blockSize);
+    this.#mapParts = new MapParts(config.map, config.blockSize);
     const { slotCount } = config.cache;
     // Most slots are for what was sent already, and may have to be mended.
     this.#mostAhead = Math.max(1, Math.floor(slotCount / 3));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { Checking } from '../../src/client/checking.js';
 import { Copy } from '../../src/client/copy.js';
 import { MapFetch } from '../../src/client/map-fetch.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
@@ -41,15 +42,19 @@ function makeMap(): BlockMap {
   return builder.finish();
 }
 
+const FRESH = { holdsEarlierData: false, keepsDigests: false };
 const map = makeMap();
 const ROOT = -1;
 const bytesOf = (page: number) => (page === ROOT ? map.root : map.page(page)!);
 
 class Bench {
-  readonly copy = new Copy(geometry, digestOf, { holdsEarlierData: false, keepsDigests: false });
-  readonly fetch = new MapFetch(this.copy);
+  readonly fetch: MapFetch;
   now = 0;
   position = 10;
+
+  constructor(readonly copy = new Copy(geometry, digestOf, FRESH)) {
+    this.fetch = new MapFetch(copy);
+  }
 
   /** What a turn asks for: the space, and pages. */
   asked(): { space: SpaceId; ranges: Run[] }[] {
@@ -221,14 +226,14 @@ test('only what was lost of a page comes again, once it was passed', () => {
 });
 
 /** A map of so many pages that are full of digests. */
-function fullMap(pages: number): BlockMap {
+function fullMap(pages: number): BlockMapBuilder {
   const builder = new BlockMapBuilder(new Geometry(pages * CHUNKS_PER_PAGE * 16, 16), digestOf);
   const digest = Buffer.alloc(32, 7);
   for (let chunk = 0; chunk < pages * CHUNKS_PER_PAGE; chunk++) {
     digest.writeUInt32BE(chunk);
     builder.setData(chunk, digest);
   }
-  return builder.finish();
+  return builder;
 }
 
 for (const { pages, loss, most } of [
@@ -237,9 +242,10 @@ for (const { pages, loss, most } of [
   { pages: 48, loss: 0.3, most: 1.9 },
 ]) {
   test(`a map of ${pages} pages at ${loss * 100} % loss costs at most ${most} times its size`, () => {
-    const whole = fullMap(pages);
+    const builder = fullMap(pages);
+    const whole = builder.finish();
     const blockSize = 1444;
-    const served = new MapParts(pages, blockSize);
+    const served = new MapParts(builder, blockSize);
     served.setMap(whole, false);
     const train = new Train(1n, blockSize);
     const copy = new Copy(whole.geometry, digestOf, {
@@ -289,3 +295,46 @@ for (const { pages, loss, most } of [
     assert(sentBytes <= most * mapBytes, `${(sentBytes / mapBytes).toFixed(2)} times the map`);
   });
 }
+
+test('before there is a map, who may hold some of the image fetches the pages that are made', () => {
+  const options = { holdsEarlierData: true, usesEarlyPages: true, keepsDigests: false };
+  const bench = new Bench(new Copy(geometry, digestOf, options));
+  const { copy, fetch } = bench;
+  assert.deepEqual(bench.asked(), [{ space: Space.mapPage, ranges: [{ first: 0, count: 5 }] }]);
+  const checking = new Checking(copy, true);
+  assert.equal(checking.poll(), null, 'nothing is known of what should be there');
+  const lie = Buffer.from(bytesOf(2));
+  lie[lie.length - 1]! ^= 1;
+  assert.equal(bench.part(0), true);
+  assert.equal(fetch.lastPage, 0);
+  assert.equal(bench.part(2, lie), true, 'nobody can tell yet');
+  // Of page 0 the target holds chunk 0 and the zeros, of page 2 what the true page says.
+  for (let order = checking.poll(); order !== null; order = checking.poll()) {
+    const { first, count } = order;
+    if (!checking.ended(order, count > 1)) continue;
+    const page = Math.floor(first / CHUNKS_PER_PAGE);
+    const slot = first % CHUNKS_PER_PAGE;
+    const isHeld = [0, 3, 8].includes(slot) && (page === 2 || slot === 0);
+    const digest = isHeld ? digestOf(Buffer.of(page, slot)) : null;
+    for (let chunk = first; chunk < first + count; chunk++) copy.checked(chunk, digest);
+  }
+  const second = 2 * CHUNKS_PER_PAGE;
+  const wanted: number[] = [];
+  copy.forEachWanted(0, (first, count) => {
+    for (let chunk = first; chunk < first + count; chunk++) wanted.push(chunk);
+    return true;
+  });
+  assert.deepEqual(wanted, [3, 8, second + 8], 'what differs from the pages, be they true or not');
+  assert.equal(copy.provenCount, 0);
+  copy.beginMap(map.id);
+  fetch.clear(0);
+  assert.equal(bench.part(ROOT), true);
+  copy.adoptEarlyPages();
+  assert.equal(copy.map!.hasPage(0), true, 'it need not come again');
+  assert.equal(copy.map!.hasPage(2), false, 'it was a lie');
+  copy.judgePage(0);
+  assert.equal(copy.provenCount, CHUNKS_PER_PAGE - 2);
+  assert.equal(bench.part(2), true);
+  copy.judgePage(2);
+  assert.equal(copy.provenCount, 2 * CHUNKS_PER_PAGE - 3);
+});
