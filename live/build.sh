@@ -225,9 +225,12 @@ write_versions() {
   {
     echo "multiclient $version"
     echo "node $("$programs/bin/node" --version)"
-    for package in "$programs"/node_modules/{,@*/}*/package.json; do
-      sed -n 's/^ *"\(name\|version\)": "\(.*\)".*/\2/p' "$package" | head -n 2 | xargs echo 'npm    '
-    done
+    # shellcheck disable=SC2016  # JavaScript, not the shell, looks at these
+    "$programs/bin/node" -e '
+      for (const file of process.argv.slice(1)) {
+        const { name, version } = require(file);
+        console.log(`npm     ${name} ${version}`);
+      }' "$programs"/node_modules/{,@*/}*/package.json
     cat "$work/versions"
   } >"$work/versions.txt"
 }
@@ -240,7 +243,8 @@ version=$(sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 portable=live/out/multiclient-$version-linux-x64.tar.xz
 [ -f "$portable" ] || fail "$portable is missing: make it with 'npm run portable'"
 
-work=$(mktemp -d)
+# Not in /tmp, which is memory on many machines.
+work=$(mktemp -d /var/tmp/live-XXXXXXXX)
 trap 'rm -rf "$work"' EXIT
 tools=$work/tools
 build=$tools/build
@@ -260,5 +264,7 @@ step 'ISO'
 make_iso
 mv "$build"/{vmlinuz,initrd.img} "$work/versions.txt" live/out
 mv "$build/live.iso" "live/out/multiclient-$version-live-x64.iso"
+# Who works in this checkout may not be root.
+chown --recursive --reference=package.json live/out dist
 step 'done'
 (cd live/out && ls -sh1 vmlinuz initrd.img ./*.iso)

@@ -97,7 +97,7 @@ liveTest('nothing is written before somebody types yes', async (bench) => {
   const machine = await bench.startKernel('multiclient.output=/dev/vda');
   const question = await machine.hear("Type 'yes' to start");
   assert.match(question, new RegExp(`Machine: ${hostName}, QEMU`));
-  assert.match(question, /Disk: +\/dev\/vda, 64 MiB, .*serial LIVE0001/);
+  assert.match(question, /Disk: +\/dev\/vda, 67 MB, .*serial LIVE0001/);
   machine.type('y');
   await machine.hear("'y' is not 'yes'");
   bench.assertDiskIsEmpty();
@@ -129,7 +129,7 @@ const stick = ['-drive', `file=${iso},format=raw,if=none,id=iso,readonly=on`];
 liveTest('the ISO starts from a CD by BIOS, and asks', async (bench) => {
   const machine = await bench.start(...cd, '-device', 'ide-cd,drive=iso,bootindex=1');
   const question = await machine.hear("Type 'yes' to start");
-  assert.match(question, /\(--output auto\), of:\s+\/dev\/vda, 64 MiB/);
+  assert.match(question, /\(--output auto\), of:\s+\/dev\/vda, 67 MB/);
   bench.assertDiskIsEmpty();
 });
 
@@ -142,6 +142,7 @@ liveTest('the ISO starts from a USB stick by UEFI, and asks', async (bench) => {
     ...[...stick, '-device', 'qemu-xhci', '-device', 'usb-storage,drive=iso,bootindex=1'],
   );
   const question = await machine.hear("Type 'yes' to start");
-  assert.match(question, /\/dev\/vda, 64 MiB/);
+  assert.match(question, /\/dev\/vda, 67 MB/);
+  assert.doesNotMatch(question, /\/dev\/sda/, 'the stick itself is offered as a target');
   bench.assertDiskIsEmpty();
 });
