@@ -94,10 +94,11 @@ liveTest('a machine copies by itself and switches itself off', async (bench) => 
 
 liveTest('nothing is written before somebody types yes', async (bench) => {
   bench.network.serve(bench.image);
-  const machine = await bench.startKernel('multiclient.output=/dev/vda');
+  const machine = await bench.startKernel('multiclient.output=/dev/vda multiclient.image=lab.img');
   const question = await machine.hear("Type 'yes' to start");
   assert.match(question, new RegExp(`Machine: ${hostName}, QEMU`));
   assert.match(question, /Disk: +\/dev\/vda, 67 MB, .*serial LIVE0001/);
+  assert.match(question, /image: lab\.img, from 10\.79\.0\.1:7579/);
   machine.type('y');
   await machine.hear("'y' is not 'yes'");
   bench.assertDiskIsEmpty();
