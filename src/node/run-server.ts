@@ -8,13 +8,14 @@ import { chunkSizeFor, Geometry } from '../image/geometry.js';
 import { BLOCK_HEADER_BYTES } from '../protocol/block.js';
 import { NoticeCode } from '../protocol/from-server.js';
 import type { ServerEvent } from '../server/events.js';
-import type { ReadOrder } from '../server/orders.js';
+import type { ReadOrder, Transmit } from '../server/outputs.js';
 import { ServerSession } from '../server/session.js';
 import { Alarm } from './alarm.js';
 import { loadBlake3 } from './blake3.js';
 import { now } from './clock.js';
 import { CopyCount } from './copy-count.js';
 import { debugLog } from './debug-log.js';
+import { IdleCores } from './idle-cores.js';
 import { linkBytesPerMs } from './net/link-speed.js';
 import {
   awaitInterface,
@@ -24,18 +25,16 @@ import {
 } from './net/network-interface.js';
 import { ServerLine } from './net/server-line.js';
 import type { ServerOptions } from './options.js';
-import { extentsOf } from './source/holes.js';
+import { outcomeOf, readJob } from './source/chunk-reading.js';
+import { searchHoles } from './source/holes.js';
 import { MapCache } from './source/map-cache.js';
 import { openImage } from './source/open-image.js';
-import { Preparation } from './source/prepare.js';
 import { prepareImage } from './source/prepare-image.js';
 import { type Source, sectorSizeOfSource } from './source/source.js';
 import { SourceWatch } from './source/source-watch.js';
-import { UnreadablePlaces } from './source/unreadable-places.js';
+import type { ChunkResult } from './workers/chunk-jobs.js';
 import { ChunkMemory } from './workers/chunk-memory.js';
-import { ChunkReader } from './workers/chunk-reader.js';
 import { ChunkTurns } from './workers/chunk-turns.js';
-import { Compression } from './workers/compression.js';
 import { loadZstd } from './workers/zstd.js';
 
 const debug = debugLog('multiserver:run');
@@ -90,16 +89,12 @@ class Server {
   readonly #map: BlockMapBuilder;
   readonly #memory: ChunkMemory;
   readonly #jobs: ChunkTurns;
-  readonly #preparation: Preparation;
   readonly #cache: MapCache | null;
   /** The map that was kept, to be confirmed; null when there is none. */
   readonly #kept: BlockMap | null;
   readonly #watch: SourceWatch;
-  readonly #unreadable: UnreadablePlaces;
   readonly #freeTrains: Buffer[] = [];
   readonly #startedMs = now();
-  #compression!: Compression;
-  #reader!: ChunkReader;
   #line!: ServerLine;
   #session!: ServerSession;
   #count!: CopyCount;
@@ -108,6 +103,7 @@ class Server {
   /** What a send that ends at once makes possible is done in the same turn. */
   #isPumping = false;
   #isClosed = false;
+  #isSourceChanged = false;
   #isEnding = false;
   #progressTimer: NodeJS.Timeout | undefined;
   readonly #closing = new AbortController();
@@ -134,21 +130,8 @@ class Server {
     this.#watch = new SourceWatch(source.path, source.fd, (failure) =>
       this.#sourceChanged(failure),
     );
-    this.#unreadable = new UnreadablePlaces(geometry, ({ first, count, text, isNew }) => {
-      this.#session.notify(NoticeCode.unreadable, first, count, text);
-      if (isNew) this.#observe({ type: 'notice', text });
-      this.#queuePump();
-    });
     this.#memory = new ChunkMemory(CHUNK_SLOTS, geometry.chunkSizeBytes);
     this.#jobs = new ChunkTurns(this.#memory, digestOf);
-    this.#preparation = new Preparation(this.#map, this.#jobs, source.fd, extentsOf(source.fd), {
-      isStreaming: () => this.#reader.isStreaming(now()),
-      onComplete: () => this.#mapComplete(),
-      onUnreadable: (chunk, reason) => {
-        if (this.#watch.isUnchanged()) this.#unreadable.failed(chunk, reason, now());
-      },
-      onChanged: (what) => this.#watch.changed(what),
-    });
     for (let i = 0; i < TRAIN_BUFFERS; i++) {
       this.#freeTrains.push(Buffer.allocUnsafeSlow(TRAIN_BUFFER_BYTES));
     }
@@ -158,20 +141,7 @@ class Server {
     const { group, port, serverPort } = this.#options;
     const chosen = this.#chosen;
     const engine = (await loadZstd())?.kind ?? null;
-    const { chunkCount } = this.#map.geometry;
-    this.#compression = new Compression(
-      this.#options.compression,
-      engine,
-      chunkCount,
-      linkBytesPerMs(chosen.label),
-    );
-    this.#reader = new ChunkReader(
-      this.#map,
-      this.#jobs,
-      this.#memory,
-      this.#source.fd,
-      this.#compression,
-    );
+    const cores = new IdleCores(now());
     const line = await ServerLine.open(
       this.#options,
       chosen,
@@ -195,6 +165,13 @@ class Server {
       ceilingBytesPerMs: (this.#options.rateBitsPerSecond ?? Number.POSITIVE_INFINITY) / 8000,
       delayMs: this.#options.delayMs,
       waitForSlow: this.#options.slowClients === 'wait',
+      compression: {
+        setting: this.#options.compression,
+        engine,
+        linkBytesPerMs: linkBytesPerMs(chosen.label),
+      },
+      readers: () => this.#jobs.workerCount,
+      idleCores: (at) => cores.count(at),
     });
     this.#count = new CopyCount(this.#options, this.#session, this.#observe, () =>
       setTimeout(() => this.#end(), LINGER_MS),
@@ -225,7 +202,15 @@ class Server {
         this.#queuePump();
       });
       this.#progressTimer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
-      this.#preparation.begin();
+      searchHoles(
+        this.#map,
+        this.#source.fd,
+        () => this.#isClosed || this.#isSourceChanged,
+        () => {
+          this.#session.beginPreparing();
+          this.#queuePump();
+        },
+      );
       this.#pump();
     });
   }
@@ -240,36 +225,38 @@ class Server {
     });
   }
 
+  /** Carries out what the machine wants, until it wants nothing for now. */
   #pump(): void {
     if (this.#isClosed) return;
-    const session = this.#session;
-    let at = now();
-    for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
-      this.#read(order);
-    }
     this.#isPumping = true;
-    while (this.#hasRoom) {
-      const train = this.#freeTrains.at(-1)!;
-      const transmit = session.pollTransmit(at, train);
-      if (transmit === null) break;
-      this.#freeTrains.pop();
-      const { length, packetBytes, to, payloads } = transmit;
-      const done = () => {
-        this.#freeTrains.push(train);
-        if (!this.#isPumping) this.#queuePump();
-      };
-      if (to === null)
-        this.#line.sendToGroup({ bytes: train, length, packetBytes, payloads }, done);
-      else this.#line.answer(train, length, to, done);
-      at = now();
+    for (;;) {
+      const at = now();
+      const train = this.#hasRoom ? this.#freeTrains.at(-1)! : null;
+      const output = this.#session.pollOutput(at, train);
+      switch (output.kind) {
+        case 'read':
+          this.#read(output);
+          break;
+        case 'transmit':
+          this.#send(output, train!);
+          break;
+        case 'source-changed':
+          this.#watch.changed(output.what);
+          break;
+        case 'map-complete':
+          this.#mapComplete();
+          break;
+        case 'event':
+          this.#observe(output.event);
+          this.#count.note(output.event);
+          break;
+        case 'wait':
+          this.#isPumping = false;
+          // Without room, the end of a send wakes us as well.
+          this.#alarm.set(output.untilMs, at);
+          return;
+      }
     }
-    this.#isPumping = false;
-    for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
-      this.#read(order);
-    }
-    this.#tellEvents();
-    // Without room, the end of a send wakes us.
-    if (this.#hasRoom) this.#alarm.set(session.nextDeadline(at), at);
   }
 
   /** Whether another train could be packed and sent. */
@@ -277,30 +264,31 @@ class Server {
     return this.#freeTrains.length > 0 && !this.#line.sender.isBusy;
   }
 
-  #read(order: ReadOrder): void {
-    if (!this.#unreadable.mayTry(order.chunk, now())) {
-      this.#session.handleRead(order.slot, { kind: 'failed', reason: 'unreadable' });
-      return;
-    }
-    this.#reader.read(order, (result) => {
-      if (result.kind !== 'failed') this.#unreadable.recovered(order.chunk);
-      const agrees = this.#preparation.learn(order.chunk, result);
-      if (!agrees) {
-        this.#session.handleRead(order.slot, { kind: 'failed', reason: 'changed' });
-      } else if (result.kind === 'data' || result.kind === 'zero' || result.kind === 'failed') {
-        this.#session.handleRead(order.slot, result);
-      }
-      this.#queuePump();
-    });
+  /** @param train the last of the free ones, in which the packets lie */
+  #send({ length, packetBytes, to, payloads }: Transmit, train: Buffer): void {
+    this.#freeTrains.pop();
+    const done = () => {
+      this.#freeTrains.push(train);
+      if (!this.#isPumping) this.#queuePump();
+    };
+    if (to === null) this.#line.sendToGroup({ bytes: train, length, packetBytes, payloads }, done);
+    else this.#line.answer(train, length, to, done);
   }
 
-  #tellEvents(): void {
-    const decided = this.#compression.pollEvent();
-    if (decided !== null) this.#observe(decided);
-    for (const event of this.#session.pollEvents()) {
-      this.#observe(event);
-      this.#count.note(event);
-    }
+  #read(order: ReadOrder): void {
+    const { chunk, slot, level, isRepeat } = order;
+    const isPatient = slot < 0;
+    const memoryOffset = isPatient ? -1 : this.#memory.offsetOf(slot);
+    const { geometry } = this.#map;
+    const job = readJob(this.#source.fd, geometry, chunk, memoryOffset, level, isRepeat);
+    const done = (result: ChunkResult): void => {
+      // What cannot be read of another source than this was is no place that cannot be read.
+      if (result.kind === 'failed' && !this.#watch.isUnchanged()) return;
+      this.#session.handleRead(order, outcomeOf(result), now());
+      this.#queuePump();
+    };
+    if (isPatient) this.#jobs.submitPatient(job, done);
+    else this.#jobs.submit(job, done);
   }
 
   #mapComplete(): void {
@@ -330,7 +318,7 @@ class Server {
 
   /** What was sent may be part of this image or of that: nobody may go on. */
   #sourceChanged(failure: Failure): void {
-    this.#preparation.stop();
+    this.#isSourceChanged = true;
     // A kept map that is not this image's must not end the next run as well.
     if (this.#kept !== null) this.#cache?.remove();
     let notices = 0;
@@ -389,9 +377,7 @@ class Server {
     this.#closing.abort();
     this.#count?.close();
     if (!this.#isEnding) this.#tellUnfinished();
-    this.#preparation.stop();
     this.#watch.close();
-    this.#unreadable.close();
     this.#alarm.clear();
     clearInterval(this.#progressTimer);
     this.#line?.stopListening();

@@ -1,5 +1,6 @@
 /** What a server is told by whoever drives it. */
 import type { BlockMapBuilder } from '../image/block-map.js';
+import type { CompressionEngine, CompressionSetting } from './compression.js';
 
 export interface ServerConfig {
   session: bigint;
@@ -28,4 +29,15 @@ export interface ServerConfig {
   /** Pause after every packet, for debugging. */
   delayMs: number;
   waitForSlow: boolean;
+  compression: {
+    setting: CompressionSetting;
+    /** Null where zstd cannot be had. */
+    engine: CompressionEngine | null;
+    /** What the interface carries; null when unknown. */
+    linkBytesPerMs: number | null;
+  };
+  /** How many chunks may be read at once only to learn what they are. */
+  readers: () => number;
+  /** How many processor cores are idle; Infinity where that cannot be told. */
+  idleCores: (now: number) => number;
 }

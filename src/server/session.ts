@@ -1,19 +1,26 @@
 /**
- * The server as a machine without sockets, disks or clocks: packets, chunks read and time come
- * in as calls; trains of packets, read orders, the next deadline and events come out.
+ * The server as a machine without sockets, disks or clocks.
+ *
+ * In come calls, each with the time: `handleDatagram`, `handleRead`, `beginPreparing`, `setMap`,
+ * `notify`. Out comes one union, `pollOutput`. Whoever drives the machine carries out one output
+ * after the other until `wait` comes, and begins again when something was handed in, room to send
+ * has come, or the time of `wait` is there. The order is: reads, since disks take longest; what
+ * the source has shown; packets, while there is room to send; events; `wait` when nothing is left.
  */
 import type { BlockMap } from '../image/block-map.js';
 import { encodeNotice, NoticeCode, type NoticeCodeId } from '../protocol/from-server.js';
 import { ChunkCache } from './chunk-cache.js';
+import { ChunkReads } from './chunk-reads.js';
 import { ClientTable } from './client-table.js';
 import type { Client, Peer } from './clients.js';
+import { Compression } from './compression.js';
 import type { ServerConfig } from './config.js';
 import { Copies } from './copies.js';
 import type { ServedClient, ServerEvent, ServerProgress } from './events.js';
 import { LEAST_SILENT_MS, Listeners } from './listeners.js';
 import { Neighbours } from './neighbours.js';
-import type { ReadOrder, ReadOutcome, Transmit } from './orders.js';
 import { Origins } from './origins.js';
+import type { ReadOrder, ReadOutcome, ServerOutput, Transmit } from './outputs.js';
 import { Pacer } from './pacer.js';
 import { RateController } from './rate.js';
 import { Reception } from './reception.js';
@@ -40,8 +47,18 @@ export class ServerSession {
   readonly #reception: Reception;
   readonly #allServers: Peer;
   readonly #replies: { bytes: Buffer; to: Peer | null }[] = [];
-  readonly #transmit: Transmit = { length: 0, packetBytes: 0, to: null, payloads: null };
-  #events: ServerEvent[] = [];
+  readonly #compression: Compression;
+  readonly #reads: ChunkReads;
+  /** Used again for each output of its kind. */
+  readonly #transmit: Transmit = {
+    kind: 'transmit',
+    length: 0,
+    packetBytes: 0,
+    to: null,
+    payloads: null,
+  };
+  readonly #wait = { kind: 'wait' as const, untilMs: 0 };
+  readonly #events: ServerEvent[] = [];
   #packetsBad = 0;
   #wireBytes = 0;
   #passSeen = 0;
@@ -53,6 +70,11 @@ export class ServerSession {
     this.#listeners = new Listeners(this.#clients);
     const cache = new ChunkCache(slots, blockSize);
     this.#stream = new Stream({ session, blockSize, firstPosition, map, cache, gathers });
+    const { setting, engine, linkBytesPerMs } = config.compression;
+    const { chunkCount } = map.geometry;
+    this.#compression = new Compression(setting, engine, chunkCount, linkBytesPerMs);
+    const { readers, idleCores } = config;
+    this.#reads = new ChunkReads({ map, readers, idleCores }, this.#stream, this.#compression);
     this.#statusClock = new StatusClock(session, this.#stream, this.#listeners);
     this.#neighbours = new Neighbours(session);
     this.#allServers = { address: config.group, port: config.serverPort };
@@ -85,14 +107,14 @@ export class ServerSession {
     if (!this.#reception.handle(bytes, from, now)) this.#packetsBad++;
   }
 
-  /** Takes what came of a read order. */
-  handleRead(slot: number, outcome: ReadOutcome): void {
-    this.#stream.handleRead(slot, outcome);
+  /** All that can be known of the image without reading it is in the map: the rest may be read. */
+  beginPreparing(): void {
+    this.#reads.beginPreparing();
   }
 
-  /** Next chunk to read, or null for now. */
-  pollRead(): ReadOrder | null {
-    return this.#stream.pollRead();
+  /** Takes what came of a read order. */
+  handleRead(order: ReadOrder, outcome: ReadOutcome, now: number): void {
+    this.#reads.handle(order, outcome, now);
   }
 
   /** Tells all clients something about the image or the session. */
@@ -114,10 +136,33 @@ export class ServerSession {
   }
 
   /**
-   * Fills `out` with the next datagram or train that may go at `now`.
-   * @returns null when nothing may go before `nextDeadline`, or before something is handled
+   * The next thing to do.
+   * @param out where a datagram or train is put; null while there is no room to send
    */
-  pollTransmit(now: number, out: Buffer): Transmit | null {
+  pollOutput(now: number, out: Buffer | null): ServerOutput {
+    const read = this.#reads.poll(now);
+    if (read !== null) return read;
+    const what = this.#reads.takeChange();
+    if (what !== null) return { kind: 'source-changed', what };
+    if (this.#reads.takeComplete()) return { kind: 'map-complete' };
+    this.#tellUnreadable(now);
+    const transmit = out === null ? null : this.#pollTransmit(now, out);
+    if (transmit !== null) return transmit;
+    const event = this.#compression.pollEvent() ?? this.#events.shift();
+    if (event !== undefined) return { kind: 'event', event };
+    this.#wait.untilMs = this.#nextDeadline(now, out !== null);
+    return this.#wait;
+  }
+
+  #tellUnreadable(now: number): void {
+    if (now < this.#reads.dueMs) return;
+    for (const { first, count, text, isNew } of this.#reads.pollNotices(now)) {
+      this.notify(NoticeCode.unreadable, first, count, text);
+      if (isNew) this.#events.push({ type: 'notice', text });
+    }
+  }
+
+  #pollTransmit(now: number, out: Buffer): Transmit | null {
     if (this.#listeners.update(now)) {
       this.#rate.update(now, this.#listeners.sentinels, this.#stream.position);
       if (this.#listeners.count === 0 && !this.#stream.isIdle) this.#stream.forget();
@@ -193,22 +238,21 @@ export class ServerSession {
     if (isIdle) this.#events.push({ type: 'pass-ended', pass });
   }
 
-  /** When `pollTransmit` may have something that it had not before; in ms on the caller's clock. */
-  nextDeadline(now: number): number {
+  /**
+   * When there may be something to do that there was not before.
+   * @param canSend without room to send, only reads and what must be told of them have their time
+   */
+  #nextDeadline(now: number, canSend: boolean): number {
+    const { dueMs } = this.#reads;
+    if (!canSend) return Math.max(dueMs, now);
     if (this.#replies.length > 0) return now;
-    let deadline = Math.min(this.#statusClock.dueMs, this.#neighbours.dueMs);
+    let deadline = Math.min(dueMs, this.#statusClock.dueMs, this.#neighbours.dueMs);
     if (this.#stream.hasBlocks) {
       const next = this.#pacer.nextMs;
       // Held by the window: a report wakes us, or the judging of clients at the next round.
       deadline = Math.min(deadline, next > now ? next : this.#listeners.nextRoundMs);
     }
     return Math.max(deadline, now);
-  }
-
-  pollEvents(): ServerEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
   }
 
   /** Machines that hold a proven copy. */

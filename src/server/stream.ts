@@ -10,7 +10,7 @@ import { countedPosition, wirePosition } from '../protocol/position.js';
 import { CheckQueue } from './check-queue.js';
 import type { CacheEntry, ChunkCache } from './chunk-cache.js';
 import { MapParts } from './map-parts.js';
-import type { ReadOrder, ReadOutcome } from './orders.js';
+import type { ReadOutcome } from './outputs.js';
 import { PendingImage } from './pending-image.js';
 import { RepairQueue } from './repairs.js';
 import { type Payloads, Train } from './train.js';
@@ -25,6 +25,14 @@ export interface StreamConfig {
   firstPosition: number;
 }
 
+/** A chunk that the stream wants in one of its slots. */
+export interface StreamRead {
+  chunk: number;
+  slot: number;
+  /** For repairs: it must come encoded as clients already hold parts of it. */
+  mends: boolean;
+}
+
 /** More are ordered when so many have been sent: some at once cost less than one by one. */
 const AHEAD_STEP = 2;
 /** While repairs wait, one chunk is read for the pass after so many for them. */
@@ -36,6 +44,9 @@ const REPAIR_SHARE = 0.5;
  * else out of the memory, and costs one packet to send again.
  */
 const LONGEST_NOTED_RUN = 16;
+
+/** As `ReadOutcome`; whose digest it has is settled. */
+export type StreamOutcome = ReadOutcome | Omit<ReadOutcome & { kind: 'data' }, 'digest'>;
 
 export class Stream {
   /** UDP payload of a full block packet. */
@@ -186,7 +197,7 @@ export class Stream {
    * be read for them at once, the pass has to be slow: else half chunks would pile up in the clients' memory
    * until they have to be given up, which makes more repairs.
    */
-  pollRead(): ReadOrder | null {
+  pollRead(): StreamRead | null {
     const order = this.#readForRepairs();
     if (order !== null) {
       this.#mendsInTurn++;
@@ -205,7 +216,7 @@ export class Stream {
     yield* this.#checks.chunks();
   }
 
-  #readForRepairs(): ReadOrder | null {
+  #readForRepairs(): StreamRead | null {
     const { cache } = this.#config;
     for (const chunk of this.#mended()) {
       if (this.#mending.size >= this.#mostMending) return null;
@@ -219,7 +230,7 @@ export class Stream {
     return null;
   }
 
-  #readAhead(): ReadOrder | null {
+  #readAhead(): StreamRead | null {
     const { cache } = this.#config;
     const length = this.#ahead.length;
     if (length === 0 || length <= this.#mostAhead - AHEAD_STEP) this.#isReadingAhead = true;
@@ -271,7 +282,7 @@ export class Stream {
   }
 
   /** Takes what came of a read order. */
-  handleRead(slot: number, outcome: ReadOutcome): void {
+  handleRead(slot: number, outcome: StreamOutcome): void {
     const { cache } = this.#config;
     const entry = cache.entryOfSlot(slot);
     if (outcome.kind === 'failed') {

@@ -1,9 +1,9 @@
 /** Drives a real ServerSession as the server program does: reads, trains, timers, all virtual. */
 import type { BlockMapBuilder } from '../../src/image/block-map.js';
 import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
-import { NoticeCode } from '../../src/protocol/from-server.js';
 import type { Peer } from '../../src/server/clients.js';
-import type { ReadOrder, ReadOutcome } from '../../src/server/orders.js';
+import type { ServerEvent } from '../../src/server/events.js';
+import type { ReadOrder, ReadOutcome, Transmit } from '../../src/server/outputs.js';
 import { ServerSession } from '../../src/server/session.js';
 import type { Agenda } from './agenda.js';
 import { LEVELS, type SimImage } from './image.js';
@@ -27,8 +27,6 @@ const READERS = 3;
 const CARD_BYTES_PER_MS = 125_000;
 /** Where real chunk memory would hold what a reader has not yet filled. */
 const RUBBISH = 0xa5;
-/** Clients are told of a chunk that cannot be read after this long. */
-const UNREADABLE_NOTICE_MS = 100;
 /** Timers that found their deadline passed when they were set, one after the other. */
 const MOST_LATE_TIMERS = 400;
 
@@ -59,7 +57,8 @@ export class SimServer {
   #image: SimImage;
   #session: ServerSession | null = null;
   #map!: BlockMapBuilder;
-  #isMapTold = false;
+  /** Time in which one chunk is read to learn what it is. */
+  #preparingMs = 0;
   #slots: Buffer[] = [];
   #reading = new Set<number>();
   #readerFreeMs: number[] = [];
@@ -101,7 +100,6 @@ export class SimServer {
     this.#levels = new Map();
     this.#isPumpQueued = false;
     this.#timerAtMs = Number.POSITIVE_INFINITY;
-    this.#isMapTold = false;
     this.#map = prepareMs > 0 ? this.#image.newMap() : this.#image.wholeMap();
     this.#session = new ServerSession({
       session: random.id(),
@@ -118,10 +116,14 @@ export class SimServer {
       waitForSlow: wait,
       // In two worlds of three the numbers pass an edge within the first pass.
       firstPosition: FIRST_POSITIONS[seed % FIRST_POSITIONS.length]!,
+      compression: { setting: 'auto', engine: 'wasm', linkBytesPerMs: null },
+      readers: () => 1,
+      // A core that is always idle: how long a read takes sets the pace.
+      idleCores: () => 1,
     });
+    this.#preparingMs = prepareMs / this.#image.geometry.chunkCount;
     witness.note(this.name, `starts, serving ${this.#image.name}`);
-    if (prepareMs > 0) this.#prepare(prepareMs / this.#image.geometry.chunkCount);
-    this.#tellMap();
+    this.#session.beginPreparing();
     agenda.after(0, () => this.#queuePump());
   }
 
@@ -145,26 +147,6 @@ export class SimServer {
     this.#image = image;
   }
 
-  #prepare(intervalMs: number): void {
-    const session = this.#session;
-    const next = (from: number): void => {
-      if (this.#session !== session) return;
-      const chunk = this.#map.nextUnknown(from);
-      if (chunk < 0) return;
-      if (!this.unreadable.has(chunk)) this.#image.teach(this.#map, chunk);
-      this.#tellMap();
-      this.#context.agenda.after(intervalMs, () => next(chunk + 1));
-    };
-    this.#context.agenda.after(intervalMs, () => next(0));
-  }
-
-  #tellMap(): void {
-    if (this.#isMapTold || !this.#map.isComplete || this.#session === null) return;
-    this.#isMapTold = true;
-    this.#session.setMap(this.#map.finish(), this.#context.agenda.now);
-    this.#queuePump();
-  }
-
   take(bytes: Buffer, from: Peer): void {
     const session = this.#session;
     if (session === null) return;
@@ -184,48 +166,75 @@ export class SimServer {
     });
   }
 
+  /** As the server program carries out what the machine wants. */
   #pump(session: ServerSession): void {
-    const { agenda, wires, witness } = this.#context;
-    this.#submitReads(session);
-    while (this.#freeTrains.length > 0) {
-      const buffer = this.#freeTrains.at(-1)!;
-      const transmit = session.pollTransmit(agenda.now, buffer);
-      if (transmit === null) break;
-      this.#freeTrains.pop();
-      const { length, packetBytes, to } = transmit;
-      const train = Buffer.from(buffer.subarray(0, length));
-      if (to === null) {
-        witness.groupSent(this.name, session, train, this.#image);
-        wires.toGroup(train, packetBytes, this);
-      } else if (to.address === GROUP) {
-        wires.toServers(train, this);
-      } else {
-        wires.toOne(train, to, this);
+    const { agenda, witness } = this.#context;
+    for (;;) {
+      const output = session.pollOutput(agenda.now, this.#freeTrains.at(-1) ?? null);
+      switch (output.kind) {
+        case 'read':
+          if (output.slot < 0) this.#learn(session, output);
+          else this.#read(session, output);
+          break;
+        case 'transmit':
+          this.#send(session, output);
+          break;
+        case 'map-complete':
+          session.setMap(this.#map.finish(), agenda.now);
+          break;
+        case 'source-changed':
+          witness.check(false, this.name, () => `the image ${output.what}`);
+          break;
+        case 'event':
+          this.#note(output.event);
+          break;
+        case 'wait':
+          this.#schedule(session, output.untilMs);
+          return;
       }
-      agenda.after(length / CARD_BYTES_PER_MS, () => {
-        if (this.#session !== session) return;
-        buffer.fill(RUBBISH);
-        this.#freeTrains.push(buffer);
-        this.#queuePump();
-      });
-    }
-    this.#submitReads(session);
-    for (const event of session.pollEvents()) {
-      if (event.type === 'client-done') this.doneCount = event.doneCount;
-      if (event.type === 'pass-begun') this.passes = event.pass;
-      if ('client' in event) witness.note(this.name, `${event.type} ${event.client.host}`);
-      else witness.note(this.name, event.type);
-    }
-    this.#schedule(session);
-  }
-
-  #submitReads(session: ServerSession): void {
-    for (let order = session.pollRead(); order !== null; order = session.pollRead()) {
-      this.#read(session, order);
     }
   }
 
-  #read(session: ServerSession, { chunk, slot, mends }: ReadOrder): void {
+  #send(session: ServerSession, { length, packetBytes, to }: Transmit): void {
+    const { agenda, wires, witness } = this.#context;
+    const buffer = this.#freeTrains.pop()!;
+    const train = Buffer.from(buffer.subarray(0, length));
+    if (to === null) {
+      witness.groupSent(this.name, session, train, this.#image);
+      wires.toGroup(train, packetBytes, this);
+    } else if (to.address === GROUP) {
+      wires.toServers(train, this);
+    } else {
+      wires.toOne(train, to, this);
+    }
+    agenda.after(length / CARD_BYTES_PER_MS, () => {
+      if (this.#session !== session) return;
+      buffer.fill(RUBBISH);
+      this.#freeTrains.push(buffer);
+      this.#queuePump();
+    });
+  }
+
+  #note(event: ServerEvent): void {
+    const { witness } = this.#context;
+    if (event.type === 'client-done') this.doneCount = event.doneCount;
+    if (event.type === 'pass-begun') this.passes = event.pass;
+    if ('client' in event) witness.note(this.name, `${event.type} ${event.client.host}`);
+    else witness.note(this.name, event.type);
+  }
+
+  /** Reads a chunk only to learn what it is. */
+  #learn(session: ServerSession, order: ReadOrder): void {
+    const { agenda, witness } = this.#context;
+    agenda.after(this.#preparingMs, () => {
+      if (this.#session !== session) return;
+      witness.guard(this.name, () => session.handleRead(order, this.#look(order), agenda.now));
+      this.#queuePump();
+    });
+  }
+
+  #read(session: ServerSession, order: ReadOrder): void {
+    const { slot } = order;
     const { agenda, random, witness } = this.#context;
     witness.check(
       !this.#reading.has(slot) && slot < this.#slots.length,
@@ -244,44 +253,37 @@ export class SimServer {
     agenda.at(doneMs, () => {
       if (this.#session !== session) return;
       this.#reading.delete(slot);
-      witness.guard(this.name, () => session.handleRead(slot, this.#outcome(chunk, mends, bytes)));
-      this.#tellMap();
+      const outcome = this.#outcome(order, bytes);
+      witness.guard(this.name, () => session.handleRead(order, outcome, agenda.now));
       this.#queuePump();
     });
   }
 
-  #outcome(chunk: number, mends: boolean, slot: Buffer): ReadOutcome {
-    if (this.unreadable.has(chunk)) {
-      this.#tellUnreadable(chunk);
-      return { kind: 'failed', reason: 'a bad sector' };
-    }
+  #look({ chunk }: ReadOrder): ReadOutcome {
+    if (this.unreadable.has(chunk)) return { kind: 'failed', reason: 'a bad sector' };
     const image = this.#image;
-    image.teach(this.#map, chunk);
     if (image.isZero(chunk)) return { kind: 'zero' };
-    // Blocks of another encoding would not fit those that clients already hold.
-    const before = mends ? this.#levels.get(chunk) : undefined;
-    const { random } = this.#context;
-    const level = before ?? random.pick(this.levels);
-    this.#levels.set(chunk, level);
-    const { bytes, encoding, variant } = image.encode(chunk, level);
-    bytes.copy(slot);
-    return { kind: 'data', encodedLength: bytes.length, encoding, variant };
+    const { length } = image.chunk(chunk);
+    const digest = image.digestOf(chunk, image.chunk(chunk));
+    return { kind: 'data', digest, encodedLength: length, encoding: 0, variant: 0 };
   }
 
-  #tellUnreadable(chunk: number): void {
-    const session = this.#session;
-    this.#context.agenda.after(UNREADABLE_NOTICE_MS, () => {
-      if (this.#session !== session || !this.unreadable.has(chunk)) return;
-      session?.notify(NoticeCode.unreadable, chunk, 1, `chunk ${chunk} cannot be read`);
-      this.#queuePump();
-    });
+  #outcome(order: ReadOrder, slot: Buffer): ReadOutcome {
+    const outcome = this.#look(order);
+    if (outcome.kind !== 'data') return outcome;
+    const { chunk, isRepeat } = order;
+    // Any level may be chosen, but for a repeat: other blocks would not fit those that clients hold.
+    const before = isRepeat ? this.#levels.get(chunk) : undefined;
+    const level = before ?? this.#context.random.pick(this.levels);
+    this.#levels.set(chunk, level);
+    const { bytes, encoding, variant } = this.#image.encode(chunk, level);
+    bytes.copy(slot);
+    return { ...outcome, encodedLength: bytes.length, encoding, variant };
   }
 
   /** As the server program does it, with timers that are a whole ms and some late. */
-  #schedule(session: ServerSession): void {
+  #schedule(session: ServerSession, deadline: number): void {
     const { agenda, random, witness } = this.#context;
-    const deadline =
-      this.#freeTrains.length > 0 ? session.nextDeadline(agenda.now) : Number.POSITIVE_INFINITY;
     if (deadline === this.#timerAtMs) return;
     this.#timerAtMs = deadline;
     if (deadline === Number.POSITIVE_INFINITY) return;

@@ -4,7 +4,7 @@ import type { ClientProgress } from '../../src/client/events.js';
 import { ClientSession, type Target } from '../../src/client/session.js';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
-import { NoticeCode } from '../../src/protocol/from-server.js';
+import type { ReadOrder, ReadOutcome, Transmit } from '../../src/server/outputs.js';
 import { ServerSession } from '../../src/server/session.js';
 import { digestOf } from '../digest.js';
 
@@ -59,7 +59,7 @@ export class Pair {
   readonly #serverSlots: Buffer[];
   readonly #clientSlots: Buffer[];
   readonly #train = Buffer.alloc(65_536);
-  #isMapTold = false;
+  #isPreparing = false;
   #hasBegun = false;
 
   constructor(image: Buffer, disk: Buffer, options: PairOptions = {}) {
@@ -83,6 +83,9 @@ export class Pair {
       ceilingBytesPerMs: 1000,
       delayMs: 0,
       waitForSlow: false,
+      compression: { setting: 'off', engine: null, linkBytesPerMs: null },
+      readers: () => 1,
+      idleCores: () => 1,
     });
     this.client = new ClientSession(
       {
@@ -115,22 +118,17 @@ export class Pair {
 
   #step(): void {
     this.now += STEP_MS;
-    this.#tellMap();
+    this.#prepare();
     this.#serve();
     this.#receive();
   }
 
-  #tellMap(): void {
+  /** The map is made in an instant, as late as the test wants it. */
+  #prepare(): void {
     const { preparedMs = 0 } = this.#options;
-    if (this.#isMapTold || this.now < 1000 + preparedMs) return;
-    for (let chunk = 0; chunk < this.#geometry.chunkCount; chunk++) {
-      if (this.#options.unreadable?.includes(chunk)) continue;
-      const bytes = this.#bytesOf(this.image, chunk, 1);
-      if (isZero(bytes)) this.#map.setZero(chunk);
-      else this.#map.setData(chunk, digestOf(bytes));
-    }
-    this.#isMapTold = true;
-    if (this.#map.isComplete) this.server.setMap(this.#map.finish(), this.now);
+    if (this.#isPreparing || this.now < 1000 + preparedMs) return;
+    this.#isPreparing = true;
+    this.server.beginPreparing();
   }
 
   #bytesOf(from: Buffer, first: number, count: number): Buffer {
@@ -138,29 +136,35 @@ export class Pair {
   }
 
   #serve(): void {
-    for (let order = this.server.pollRead(); order !== null; order = this.server.pollRead()) {
-      const { chunk, slot } = order;
-      if (this.#options.unreadable?.includes(chunk)) {
-        this.server.handleRead(slot, { kind: 'failed', reason: 'EIO' });
-        this.server.notify(NoticeCode.unreadable, chunk, 1, `chunk ${chunk}`);
-        continue;
-      }
-      const bytes = this.#bytesOf(this.image, chunk, 1);
-      bytes.copy(this.#serverSlots[slot]!);
-      const encoded = { encodedLength: bytes.length, encoding: 0 as const, variant: 0 };
-      this.server.handleRead(slot, isZero(bytes) ? { kind: 'zero' } : { kind: 'data', ...encoded });
-    }
     for (;;) {
-      const transmit = this.server.pollTransmit(this.now, this.#train);
-      if (transmit === null) break;
-      const { length, to } = transmit;
-      if (to === null) this.client.handleGroup(this.#train, 0, length, true, this.now);
-      else if (to.port === CLIENT.port) {
-        const bytes = Buffer.from(this.#train.subarray(0, length));
-        this.client.handleUnicast(bytes, SERVER.address, SERVER.port, this.now);
+      const output = this.server.pollOutput(this.now, this.#train);
+      if (output.kind === 'wait') break;
+      if (output.kind === 'read') {
+        this.server.handleRead(output, this.#outcomeOf(output), this.now);
+      } else if (output.kind === 'map-complete') {
+        this.server.setMap(this.#map.finish(), this.now);
+      } else if (output.kind === 'transmit') {
+        this.#deliver(output);
       }
     }
     this.blocksSent = this.server.progress(this.now).blocksSent;
+  }
+
+  #outcomeOf({ chunk, slot }: ReadOrder): ReadOutcome {
+    if (this.#options.unreadable?.includes(chunk)) return { kind: 'failed', reason: 'EIO' };
+    const bytes = this.#bytesOf(this.image, chunk, 1);
+    if (isZero(bytes)) return { kind: 'zero' };
+    if (slot >= 0) bytes.copy(this.#serverSlots[slot]!);
+    const digest = digestOf(bytes);
+    return { kind: 'data', digest, encodedLength: bytes.length, encoding: 0, variant: 0 };
+  }
+
+  #deliver({ length, to }: Transmit): void {
+    if (to === null) this.client.handleGroup(this.#train, 0, length, true, this.now);
+    else if (to.port === CLIENT.port) {
+      const bytes = Buffer.from(this.#train.subarray(0, length));
+      this.client.handleUnicast(bytes, SERVER.address, SERVER.port, this.now);
+    }
   }
 
   #receive(): void {

@@ -19,6 +19,7 @@ import {
 import type { Peer } from '../../src/server/clients.js';
 import type { ServerConfig } from '../../src/server/config.js';
 import type { ServerEvent } from '../../src/server/events.js';
+import type { ReadOrder, ReadOutcome, Transmit } from '../../src/server/outputs.js';
 import { ServerSession } from '../../src/server/session.js';
 import { digestOf } from '../digest.js';
 
@@ -73,7 +74,7 @@ export class ServerDriver {
   #sent: Sent[] = [];
   readonly #options: DriverOptions;
   readonly #slots: Buffer[];
-  readonly #reads: { chunk: number; slot: number; dueMs: number }[] = [];
+  readonly #reads: { order: ReadOrder; dueMs: number }[] = [];
   readonly #out = Buffer.alloc(65_536);
 
   constructor(options: DriverOptions) {
@@ -94,6 +95,9 @@ export class ServerDriver {
       ceilingBytesPerMs: Number.POSITIVE_INFINITY,
       delayMs: 0,
       waitForSlow: false,
+      compression: { setting: 'off', engine: null, linkBytesPerMs: null },
+      readers: () => 0,
+      idleCores: () => 0,
       ...options,
     });
   }
@@ -152,7 +156,7 @@ export class ServerDriver {
       // Disks are never so fast that a read is done in the turn that ordered it.
       for (const read of this.#reads.splice(0)) {
         if (read.dueMs > this.now) this.#reads.push(read);
-        else this.#finishRead(read.chunk, read.slot);
+        else this.session.handleRead(read.order, this.#outcomeOf(read.order), this.now);
       }
     }
     const sent = this.#sent;
@@ -161,20 +165,27 @@ export class ServerDriver {
   }
 
   #pump(): void {
-    this.#pollReads();
-    const { session } = this;
+    const { session, events } = this;
     for (;;) {
-      const transmit = session.pollTransmit(this.now, this.#out);
-      if (transmit === null) break;
-      const { length, to } = transmit;
-      for (let at = 0; at < length; ) {
-        const bytes = packetLength(this.#out, at, length);
-        this.#note(Buffer.from(this.#out.subarray(at, at + bytes)), to);
-        at += bytes;
+      const output = session.pollOutput(this.now, this.#out);
+      if (output.kind === 'wait') return;
+      if (output.kind === 'read') {
+        this.#reads.push({ order: output, dueMs: this.now + (this.#options.readMs ?? 0) });
+      } else if (output.kind === 'transmit') {
+        this.#noteAll(output);
+      } else if (output.kind === 'event') {
+        // How chunks are compressed is the first that every server says.
+        if (output.event.type !== 'compression') events.push(output.event);
       }
     }
-    this.#pollReads();
-    this.events.push(...session.pollEvents());
+  }
+
+  #noteAll({ length, to }: Transmit): void {
+    for (let at = 0; at < length; ) {
+      const bytes = packetLength(this.#out, at, length);
+      this.#note(Buffer.from(this.#out.subarray(at, at + bytes)), to);
+      at += bytes;
+    }
   }
 
   #note(bytes: Buffer, to: Peer | null): void {
@@ -183,23 +194,14 @@ export class ServerDriver {
     this.#sent.push({ atMs: this.now, to, type: type as PacketTypeName, bytes });
   }
 
-  #pollReads(): void {
-    for (let order = this.session.pollRead(); order !== null; order = this.session.pollRead()) {
-      this.#reads.push({ ...order, dueMs: this.now + (this.#options.readMs ?? 0) });
-    }
-  }
-
-  #finishRead(chunk: number, slot: number): void {
+  #outcomeOf({ chunk, slot }: ReadOrder): ReadOutcome {
     const { zeros = [], broken = [] } = this.#options;
-    if (broken.includes(chunk)) {
-      this.session.handleRead(slot, { kind: 'failed', reason: 'EIO' });
-    } else if (zeros.includes(chunk)) {
-      this.session.handleRead(slot, { kind: 'zero' });
-    } else {
-      contentOf(chunk).copy(this.#slots[slot]!);
-      const raw = { encodedLength: CHUNK_SIZE, encoding: 0, variant: 0 } as const;
-      this.session.handleRead(slot, { kind: 'data', ...raw });
-    }
+    if (broken.includes(chunk)) return { kind: 'failed', reason: 'EIO' };
+    if (zeros.includes(chunk)) return { kind: 'zero' };
+    const bytes = contentOf(chunk);
+    bytes.copy(this.#slots[slot]!);
+    const digest = digestOf(bytes);
+    return { kind: 'data', digest, encodedLength: CHUNK_SIZE, encoding: 0, variant: 0 };
   }
 }
 

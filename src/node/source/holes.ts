@@ -1,5 +1,6 @@
 /** Finds the holes of a sparse file without reading them: a terabyte of nothing in moments. */
 import type { BlockMapBuilder } from '../../image/block-map.js';
+import { now } from '../clock.js';
 import { loadNative } from '../native.js';
 
 /** A slice of the search: the network must not wait for it. */
@@ -23,6 +24,27 @@ export function extentsOf(fd: number): ExtentFinder | null {
     nextData: (offsetBytes) => native.seekData(fd, offsetBytes),
     nextHole: (offsetBytes) => native.seekHole(fd, offsetBytes),
   };
+}
+
+/**
+ * Marks chunks that lie in holes as zero, a few milliseconds in one turn of the event loop, the first of them
+ * at once: they are known before clients ask, unless there are very many.
+ * @param isStopped whether to search no further
+ */
+export function searchHoles(
+  map: BlockMapBuilder,
+  fd: number,
+  isStopped: () => boolean,
+  done: () => void,
+): void {
+  const extents = extentsOf(fd);
+  const search = extents === null ? null : new HoleSearch(map, extents);
+  const advance = (): void => {
+    if (isStopped()) return;
+    if (search?.advance(now) === false) setImmediate(advance);
+    else done();
+  };
+  advance();
 }
 
 export class HoleSearch {

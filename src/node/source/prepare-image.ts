@@ -5,13 +5,14 @@ import { Failure } from '../../failure.js';
 import { BlockMapBuilder } from '../../image/block-map.js';
 import { chunkSizeFor, Geometry } from '../../image/geometry.js';
 import type { ServerEvent } from '../../server/events.js';
+import { Preparation } from '../../server/preparation.js';
 import { loadBlake3 } from '../blake3.js';
 import { now } from '../clock.js';
 import { ChunkMemory } from '../workers/chunk-memory.js';
 import { ChunkPool } from '../workers/chunk-pool.js';
-import { extentsOf } from './holes.js';
+import { outcomeOf, readJob } from './chunk-reading.js';
+import { searchHoles } from './holes.js';
 import { MapCache } from './map-cache.js';
-import { Preparation } from './prepare.js';
 import type { Source } from './source.js';
 import { SourceWatch } from './source-watch.js';
 
@@ -65,12 +66,40 @@ async function learnAll(
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
       watch = new SourceWatch(source.path, source.fd, reject);
-      new Preparation(builder, pool, source.fd, extentsOf(source.fd), {
-        isStreaming: () => false,
-        onComplete: resolve,
-        onUnreadable: (chunk, reason) => reject(unreadable(source.path, geometry, chunk, reason)),
-        onChanged: (what) => watch!.changed(what),
-      }).begin();
+      const config = {
+        map: builder,
+        readers: () => pool.workerCount,
+        idleCores: () => Number.POSITIVE_INFINITY,
+      };
+      const preparation = new Preparation(config);
+      const advance = (): void => {
+        for (
+          let at = preparation.poll(now(), false);
+          at >= 0;
+          at = preparation.poll(now(), false)
+        ) {
+          const chunk = at;
+          pool.submitPatient(readJob(source.fd, geometry, chunk), (result) => {
+            preparation.ended();
+            if (result.kind === 'failed') {
+              reject(unreadable(source.path, geometry, chunk, result.reason));
+            } else {
+              preparation.learn(chunk, outcomeOf(result));
+              advance();
+            }
+          });
+        }
+        if (preparation.takeComplete()) resolve();
+      };
+      searchHoles(
+        builder,
+        source.fd,
+        () => signal.aborted,
+        () => {
+          preparation.begin();
+          advance();
+        },
+      );
     });
     watch?.isUnchanged();
   } finally {

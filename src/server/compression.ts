@@ -1,9 +1,11 @@
 /** Decides for each chunk how it is compressed, and tells what was decided. */
-import { Encoding } from '../../protocol/block.js';
-import type { CompressionEvent } from '../../server/events.js';
+import { Encoding } from '../protocol/block.js';
 import { AutoLevel } from './auto-level.js';
-import type { ChunkResult } from './chunk-jobs.js';
-import type { ZstdKind } from './zstd.js';
+import type { CompressionEvent } from './events.js';
+import type { ReadOutcome } from './outputs.js';
+
+/** Who compresses. */
+export type CompressionEngine = NonNullable<CompressionEvent['engine']>;
 
 /** As `--compress` has it. */
 export type CompressionSetting = 'auto' | 'off' | number;
@@ -13,7 +15,7 @@ export interface LevelChoice {
   isRepeat: boolean;
 }
 
-const NAMES: Record<ZstdKind, string> = {
+const NAMES: Record<CompressionEngine, string> = {
   node: "Node's zstd",
   library: "the system's zstd",
   wasm: 'zstd as WebAssembly',
@@ -21,7 +23,7 @@ const NAMES: Record<ZstdKind, string> = {
 
 export class Compression {
   readonly #setting: CompressionSetting;
-  readonly #engine: ZstdKind | null;
+  readonly #engine: CompressionEngine | null;
   readonly #auto: AutoLevel | null;
   /** For each chunk: 0 not sent yet, 1 sent raw, else the level and 1. */
   readonly #sent: Uint8Array;
@@ -33,7 +35,7 @@ export class Compression {
    */
   constructor(
     setting: CompressionSetting,
-    engine: ZstdKind | null,
+    engine: CompressionEngine | null,
     chunkCount: number,
     linkBytesPerMs: number | null,
   ) {
@@ -63,12 +65,12 @@ export class Compression {
     chunk: number,
     lengthBytes: number,
     choice: LevelChoice,
-    result: ChunkResult,
+    outcome: ReadOutcome,
     isBehind: boolean,
     now: number,
   ): void {
-    if (this.#setting === 'off' || result.kind !== 'data') return;
-    const hasShrunk = result.encoding === Encoding.zstd;
+    if (this.#setting === 'off' || outcome.kind !== 'data') return;
+    const hasShrunk = outcome.encoding === Encoding.zstd;
     this.#sent[chunk] = hasShrunk ? choice.level + 1 : 1;
     if (!choice.isRepeat) this.#auto?.note({ lengthBytes, isBehind, hasShrunk }, now);
   }

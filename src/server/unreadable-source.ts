@@ -2,7 +2,7 @@
  * Chunks that the source could not give: who must be told, and when to try again. Reading a bad
  * sector can take a disk seconds, so nobody's asking makes it try often.
  */
-import type { Geometry } from '../../image/geometry.js';
+import type { Geometry } from '../image/geometry.js';
 
 const RETRY_MS = 5_000;
 /** Notices go out in batches: neighbouring chunks share one. */
@@ -25,53 +25,65 @@ interface Place {
   isTold: boolean;
 }
 
-export class UnreadablePlaces {
+export class UnreadableSource {
   readonly #geometry: Geometry;
-  readonly #tell: (notice: UnreadableNotice) => void;
   readonly #places = new Map<number, Place>();
   readonly #due = new Set<number>();
-  #timer: NodeJS.Timeout | undefined;
-  #repeatTimer: NodeJS.Timeout | undefined;
+  #flushMs = Number.POSITIVE_INFINITY;
+  #repeatMs = Number.POSITIVE_INFINITY;
 
-  constructor(geometry: Geometry, tell: (notice: UnreadableNotice) => void) {
+  constructor(geometry: Geometry) {
     this.#geometry = geometry;
-    this.#tell = tell;
+  }
+
+  /** When `poll` has something to tell. */
+  get dueMs(): number {
+    return Math.min(this.#flushMs, this.#repeatMs);
   }
 
   /** Whether to read a chunk that is asked for; if not, whoever asked will be told. */
   mayTry(chunk: number, now: number): boolean {
     const place = this.#places.get(chunk);
     if (place === undefined || now - place.failedMs >= RETRY_MS) return true;
-    this.#queue(chunk);
+    this.#queue(chunk, now);
     return false;
   }
 
   failed(chunk: number, reason: string, now: number): void {
     const isTold = this.#places.get(chunk)?.isTold ?? false;
     this.#places.set(chunk, { failedMs: now, reason, isTold });
-    this.#repeatTimer ??= setInterval(() => {
-      for (const place of this.#places.keys()) this.#queue(place);
-    }, REPEAT_MS);
-    this.#queue(chunk);
+    if (this.#repeatMs === Number.POSITIVE_INFINITY) this.#repeatMs = now + REPEAT_MS;
+    this.#queue(chunk, now);
   }
 
   /** It could be read after all. */
   recovered(chunk: number): void {
     this.#places.delete(chunk);
     this.#due.delete(chunk);
+    if (this.#places.size === 0) this.#repeatMs = Number.POSITIVE_INFINITY;
   }
 
-  #queue(chunk: number): void {
+  #queue(chunk: number, now: number): void {
     this.#due.add(chunk);
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#flush();
-    }, FLUSH_MS);
+    this.#flushMs = Math.min(this.#flushMs, now + FLUSH_MS);
   }
 
-  #flush(): void {
+  /** What the clients are to be told at `now`. */
+  poll(now: number): UnreadableNotice[] {
+    if (now >= this.#repeatMs) {
+      this.#repeatMs = now + REPEAT_MS;
+      for (const chunk of this.#places.keys()) this.#queue(chunk, now);
+    }
+    if (now < this.#flushMs) return [];
+    const notices = this.#batch();
+    this.#flushMs = this.#due.size > 0 ? now + FLUSH_MS : Number.POSITIVE_INFINITY;
+    return notices;
+  }
+
+  #batch(): UnreadableNotice[] {
+    const notices: UnreadableNotice[] = [];
     const chunks = [...this.#due].sort((a, b) => a - b);
-    for (let i = 0, notices = 0; i < chunks.length && notices < MOST_NOTICES; notices++) {
+    for (let i = 0; i < chunks.length && notices.length < MOST_NOTICES; ) {
       const first = chunks[i]!;
       let count = 0;
       let isNew = false;
@@ -83,12 +95,9 @@ export class UnreadablePlaces {
         count++;
         i++;
       }
-      this.#tell({ first, count, text: this.#textOf(first, count), isNew });
+      notices.push({ first, count, text: this.#textOf(first, count), isNew });
     }
-    for (const chunk of this.#due) {
-      this.#queue(chunk);
-      break;
-    }
+    return notices;
   }
 
   #textOf(first: number, count: number): string {
@@ -96,10 +105,5 @@ export class UnreadablePlaces {
     const endBytes = this.#geometry.chunkOffset(last) + this.#geometry.chunkLength(last);
     const { reason } = this.#places.get(first)!;
     return `bytes ${this.#geometry.chunkOffset(first)} to ${endBytes - 1} of the image cannot be read: ${reason}`;
-  }
-
-  close(): void {
-    clearTimeout(this.#timer);
-    clearInterval(this.#repeatTimer);
   }
 }

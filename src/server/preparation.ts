@@ -1,0 +1,88 @@
+/**
+ * Learns the block map in the background, chunk by chunk, while serving has begun already. What is
+ * read for the network teaches the map as well, and is held against it: the source may not be what it was.
+ */
+import type { BlockMapBuilder } from '../image/block-map.js';
+import type { ReadOutcome } from './outputs.js';
+
+/**
+ * While chunks are read for the network, which prepares the map as well, only idle cores read ahead of
+ * it: else each chunk would be read twice, at the cost of those who wait for it.
+ */
+const SPARE_CORES = 0.25;
+const LOOK_AGAIN_MS = 50;
+
+export interface PreparationConfig {
+  map: BlockMapBuilder;
+  /** How many chunks may be read at once only to learn what they are. */
+  readers: () => number;
+  /** How many processor cores are idle. */
+  idleCores: (now: number) => number;
+}
+
+export class Preparation {
+  readonly #config: PreparationConfig;
+  #next = 0;
+  #running = 0;
+  #hasBegun = false;
+  #isCompleteTold = false;
+  /** Not before this is looked again whether a core is idle. */
+  #lookMs = Number.NEGATIVE_INFINITY;
+
+  constructor(config: PreparationConfig) {
+    this.#config = config;
+  }
+
+  /** What can be known without reading is known. */
+  begin(): void {
+    this.#hasBegun = true;
+  }
+
+  /** When `poll` may have a chunk that it had not before; Infinity unless it waits for an idle core. */
+  get dueMs(): number {
+    return this.#lookMs > Number.NEGATIVE_INFINITY ? this.#lookMs : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * The next chunk to read, or -1 for now.
+   * @param isStreaming whether chunks are read for the network
+   */
+  poll(now: number, isStreaming: boolean): number {
+    const { map, readers, idleCores } = this.#config;
+    if (!this.#hasBegun || map.isComplete || this.#running >= readers()) return -1;
+    if (now < this.#lookMs && isStreaming) return -1;
+    this.#lookMs = Number.NEGATIVE_INFINITY;
+    const chunk = map.nextUnknown(this.#next);
+    if (chunk < 0) return -1;
+    if (idleCores(now) < SPARE_CORES && isStreaming) {
+      this.#lookMs = now + LOOK_AGAIN_MS;
+      return -1;
+    }
+    this.#next = chunk + 1;
+    this.#running++;
+    return chunk;
+  }
+
+  /** A read that `poll` asked for has ended. */
+  ended(): void {
+    this.#running--;
+  }
+
+  /**
+   * Takes what a chunk was found to be.
+   * @returns whether it is what the map has, or is new to it: nothing else may be sent
+   */
+  learn(chunk: number, outcome: ReadOutcome): boolean {
+    const { map } = this.#config;
+    if (outcome.kind === 'failed') return true;
+    if (outcome.kind === 'zero') return map.setZero(chunk);
+    return map.setData(chunk, outcome.digest);
+  }
+
+  /** Whether all is known; true once. */
+  takeComplete(): boolean {
+    const isNews = this.#hasBegun && !this.#isCompleteTold && this.#config.map.isComplete;
+    if (isNews) this.#isCompleteTold = true;
+    return isNews;
+  }
+}

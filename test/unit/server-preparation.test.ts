@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BlockMapBuilder } from '../../src/image/block-map.js';
+import { Geometry } from '../../src/image/geometry.js';
+import type { ReadOutcome } from '../../src/server/outputs.js';
+import { Preparation } from '../../src/server/preparation.js';
+import { digestOf } from '../digest.js';
+
+const CHUNKS = 20;
+
+const dataOf = (chunk: number): ReadOutcome => {
+  const digest = digestOf(Buffer.of(chunk));
+  return { kind: 'data', digest, encodedLength: 16, encoding: 0, variant: 0 };
+};
+
+function preparing(readers: number, idleCores: () => number) {
+  const map = new BlockMapBuilder(new Geometry(CHUNKS * 16, 16), digestOf);
+  const preparation = new Preparation({ map, readers: () => readers, idleCores });
+  return { map, preparation };
+}
+
+test('nothing is read before it begins; then each chunk once, so many at a time', () => {
+  const { map, preparation } = preparing(3, () => 0);
+  assert.equal(preparation.poll(0, false), -1);
+  preparation.begin();
+  const running: number[] = [];
+  for (let chunk = 0; chunk < CHUNKS; chunk++) {
+    for (let at = preparation.poll(0, false); at >= 0; at = preparation.poll(0, false)) {
+      running.push(at);
+    }
+    assert(running.length <= 3);
+    assert.equal(preparation.takeComplete(), false);
+    assert.equal(running.shift(), chunk);
+    preparation.ended();
+    assert.equal(preparation.learn(chunk, dataOf(chunk)), true);
+  }
+  assert.equal(map.isComplete, true);
+  assert.equal(preparation.takeComplete(), true);
+  assert.equal(preparation.takeComplete(), false, 'it is told once');
+});
+
+test('while the network is served and no core is idle, preparing waits; then it goes on', () => {
+  let idle = 0;
+  const { preparation } = preparing(1, () => idle);
+  preparation.begin();
+  assert.equal(preparation.poll(1000, true), -1);
+  assert(preparation.dueMs > 1000 && preparation.dueMs < 1200);
+  idle = 1;
+  assert.equal(preparation.poll(preparation.dueMs - 1, true), -1, 'not each look costs a count');
+  assert.equal(preparation.poll(preparation.dueMs, true), 0, 'beside the stream, on the idle core');
+  preparation.ended();
+  idle = 0;
+  assert.equal(preparation.poll(2000, true), -1);
+  assert.equal(preparation.poll(2001, false), 1, 'no chunk is read for the network any more');
+});
+
+test('what is read for the network is learnt, and held against what was learnt', () => {
+  const { map, preparation } = preparing(1, () => 1);
+  preparation.begin();
+  assert.equal(preparation.learn(0, dataOf(0)), true);
+  assert.equal(preparation.learn(1, { kind: 'zero' }), true);
+  assert.equal(preparation.poll(0, false), 2, 'it need not be read to be known');
+  assert.equal(preparation.learn(0, dataOf(0)), true);
+  assert.equal(preparation.learn(0, dataOf(7)), false);
+  assert.equal(preparation.learn(0, { kind: 'zero' }), false);
+  assert.equal(preparation.learn(1, dataOf(1)), false);
+  assert.equal(preparation.learn(1, { kind: 'failed', reason: 'EIO' }), true, 'nothing is known');
+  assert.equal(map.isKnown(1), true);
+});
