@@ -188,6 +188,8 @@ export class Reception {
   /** Who asks for chunks does not hold them. */
   #noteAnew(client: Client, now: number): void {
     const { copies, observe } = this.#parts;
+    // A request of a run that has ended comes late: whoever begins anew has another id.
+    if (isEnd(client.state)) return;
     if (!copies.remove(client.machine)) return;
     observe({ type: 'client-anew', client: client.describe(now), doneCount: copies.count });
   }

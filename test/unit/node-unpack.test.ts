@@ -117,6 +117,17 @@ for (const [suffix, pack] of Object.entries(writers)) {
   });
 }
 
+for (const suffix of ['gz', 'bz2'] as const) {
+  test(`a packing damaged between others, as .${suffix}, is a failure, not the end`, async (t) => {
+    const path = join(folderFor(t), `disk.img.${suffix}`);
+    const pack = writers[suffix]!;
+    const parts = ['first ', 'second ', 'third'].map((text) => pack(Buffer.from(text)));
+    parts[1]![0]! ^= 1;
+    writeFileSync(path, Buffer.concat(parts));
+    await assert.rejects(unpackAt(path), { code: 'CANNOT_UNPACK' });
+  });
+}
+
 test('bytes behind a gzip stream are left out, and told of', async (t) => {
   const path = join(folderFor(t), 'disk.img.gz');
   writeFileSync(path, Buffer.concat([gzipSync('content'), Buffer.from('\0FWx0 signature')]));

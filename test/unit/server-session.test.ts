@@ -265,6 +265,18 @@ test('a report of the end is answered every time, and announced once', () => {
   assert.equal(driver.session.doneCount, 1);
 });
 
+test('a request that comes after the report of the end takes no copy back', () => {
+  const driver = new ServerDriver({ chunks: 4 });
+  driver.join();
+  driver.ask({ ranges: [range(0, 4)] });
+  driver.run(50);
+  driver.report({ state: ClientState.done });
+  driver.ask({ ranges: [range(0, 1)] });
+  driver.run(50);
+  assert.equal(driver.session.doneCount, 1);
+  assert.equal(driver.events.filter(({ type }) => type === 'client-anew').length, 0);
+});
+
 test('who stops while clients wait says so; otherwise there is nobody to tell', () => {
   const driver = new ServerDriver({ chunks: 4 });
   assert.equal(driver.session.goodbye(0), null);

@@ -146,6 +146,7 @@ async function* unpacked(
     // Some images have a signature or the like behind them, as OpenWrt's do. gzip and bzip2 warn of it.
     const hasMore = /trailing garbage .*ignored/.test(complaint);
     if (hasMore && status !== 1) {
+      if (await hasFurtherMember(path)) throw new Error('a part in the middle of it is damaged');
       note(`behind the compressed image, ${path} has bytes that do not belong to it: left out`);
     } else if (status !== 0) {
       throw new Error(complaint.trim() || `${command} failed`);
@@ -161,4 +162,46 @@ async function* unpacked(
     source.destroy();
     if (child.exitCode === null) child.kill();
   }
+}
+
+const GZIP_START = Buffer.of(0x1f, 0x8b, 8);
+const BZIP2_START = Buffer.from('BZh');
+/** First block of a bzip2 stream: the digits of pi, behind the level. */
+const BZIP2_BLOCK = Buffer.from('1AY&SY');
+const START_BYTES = 10;
+
+/**
+ * Whether the file consists of several packings. When one of them is damaged at its beginning, the programs take
+ * it, and all behind it, for bytes that do not belong to the image.
+ */
+async function hasFurtherMember(path: string): Promise<boolean> {
+  let rest = Buffer.alloc(0);
+  let isFirst = true;
+  for await (const piece of createReadStream(path, { highWaterMark: PIECE_BYTES })) {
+    // The file's own beginning is no further one.
+    const bytes = Buffer.concat([rest, (piece as Buffer).subarray(isFirst ? 1 : 0)]);
+    if (hasStart(bytes, GZIP_START, isGzipStart)) return true;
+    if (hasStart(bytes, BZIP2_START, isBzip2Start)) return true;
+    rest = Buffer.from(bytes.subarray(-(START_BYTES - 1)));
+    isFirst = false;
+  }
+  return false;
+}
+
+function hasStart(bytes: Buffer, start: Buffer, isStart: (at: Buffer) => boolean): boolean {
+  for (let at = bytes.indexOf(start); at >= 0; at = bytes.indexOf(start, at + 1)) {
+    if (at + START_BYTES <= bytes.length && isStart(bytes.subarray(at))) return true;
+  }
+  return false;
+}
+
+/** RFC 1952: no reserved flags, and a known way of packing and system. Chance hardly ever makes that. */
+function isGzipStart(bytes: Buffer): boolean {
+  return (
+    bytes[3]! < 0x20 && [0, 2, 4].includes(bytes[8]!) && [0, 3, 7, 11, 255].includes(bytes[9]!)
+  );
+}
+
+function isBzip2Start(bytes: Buffer): boolean {
+  return bytes.subarray(4, 4 + BZIP2_BLOCK.length).equals(BZIP2_BLOCK);
 }
