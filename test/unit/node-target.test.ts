@@ -176,6 +176,13 @@ test('a check opens what is there and makes nothing', async (t) => {
   assert.equal(statSync(path).size, SIZE - 1);
 });
 
+test('a name too long for the file and its .part is refused before anything is made', (t) => {
+  for (const name of ['n'.repeat(251), 'é'.repeat(127), 'n'.repeat(300)]) {
+    assert.throws(() => planTarget(optionsFor(join(folder(t), name))), withCode('NAME_TOO_LONG'));
+  }
+  planTarget(optionsFor(join(folder(t), 'n'.repeat(250))));
+});
+
 test('a folder is no target, nor is a name in a folder that is not there', async (t) => {
   const path = folder(t);
   assert.throws(() => planTarget(optionsFor(path)), withCode('NOT_A_TARGET'));

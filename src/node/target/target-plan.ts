@@ -24,6 +24,7 @@ import type { TargetOptions } from './target-options.js';
 
 /** As many as the system itself follows. */
 const MOST_LINKS = 40;
+const MOST_NAME_BYTES = 255;
 
 export interface TargetPlan {
   /** The name that the copy will have. */
@@ -50,7 +51,10 @@ export interface TargetPlan {
 
 /** @throws Failure when the target cannot take the image */
 export function planTarget(options: TargetOptions): TargetPlan {
-  const path = whereLeads(options.output ?? safeName(options.imageName));
+  const wanted = options.output ?? safeName(options.imageName);
+  refuseLongName(wanted);
+  const path = whereLeads(wanted);
+  refuseLongName(path);
   const stats = statOf(path);
   if (stats?.isBlockDevice()) return planDevice(path, stats, options);
   if (stats?.isDirectory()) {
@@ -61,6 +65,13 @@ export function planTarget(options: TargetOptions): TargetPlan {
   }
   if (isAmongDevices(path)) throw noDevice(path);
   return options.check ? planCheck(path, stats, options) : planFile(path, stats, options);
+}
+
+/** File systems have their own limit; what is longer than this none of them takes. */
+function refuseLongName(path: string): void {
+  if (Buffer.byteLength(`${basename(path)}.part`) <= MOST_NAME_BYTES) return;
+  const text = `the name ${basename(path)} is too long for a file and its .part; give another with -o`;
+  throw new Failure('target', 'NAME_TOO_LONG', text);
 }
 
 /** Where symbolic links lead in the end, be there something or not: the copy and its work file lie there. */
