@@ -183,6 +183,10 @@ test('a name too long for the file and its .part is refused before anything is m
   planTarget(optionsFor(join(folder(t), 'n'.repeat(250))));
 });
 
+test('auto is no file that a copy could end in unnoticed', () => {
+  assert.throws(() => planTarget(optionsFor('auto')), withCode('NOT_A_TARGET'));
+});
+
 test('a folder is no target, nor is a name in a folder that is not there', async (t) => {
   const path = folder(t);
   assert.throws(() => planTarget(optionsFor(path)), withCode('NOT_A_TARGET'));

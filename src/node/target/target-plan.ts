@@ -52,6 +52,10 @@ export interface TargetPlan {
 /** @throws Failure when the target cannot take the image */
 export function planTarget(options: TargetOptions): TargetPlan {
   const wanted = options.output ?? safeName(options.imageName);
+  if (wanted === 'auto') {
+    const text = 'no disk is chosen by itself: name it with -o (a file of this name is ./auto)';
+    throw new Failure('target', 'NOT_A_TARGET', text);
+  }
   refuseLongName(wanted);
   const path = whereLeads(wanted);
   refuseLongName(path);
