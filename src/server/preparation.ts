@@ -1,13 +1,13 @@
 /**
  * Learns the block map in the background, chunk by chunk, while serving has begun already. What is
- * read for the network teaches the map as well, and is held against it: the source may not be what it was.
+ * read for the network teaches the map as well, and is held against it: the source may have changed.
  */
 import type { BlockMapBuilder } from '../image/block-map.js';
 import type { ReadOutcome } from './outputs.js';
 
 /**
- * While chunks are read for the network, which prepares the map as well, only idle cores read ahead of
- * it: else each chunk would be read twice, at the cost of those who wait for it.
+ * While chunks are read for the network, which prepares the map as well, only idle cores read
+ * ahead of it: else each chunk would be read twice, at the cost of those who wait for it.
  */
 const SPARE_CORES = 0.25;
 const LOOK_AGAIN_MS = 50;
@@ -26,8 +26,8 @@ export class Preparation {
   #running = 0;
   #hasBegun = false;
   #isCompleteTold = false;
-  /** Not before this is looked again whether a core is idle. */
-  #lookMs = Number.NEGATIVE_INFINITY;
+  /** Not before this is looked again whether a core is idle; null while none is waited for. */
+  #lookMs: number | null = null;
 
   constructor(config: PreparationConfig) {
     this.#config = config;
@@ -38,9 +38,9 @@ export class Preparation {
     this.#hasBegun = true;
   }
 
-  /** When `poll` may have a chunk that it had not before; Infinity unless it waits for an idle core. */
+  /** When `poll` looks again for an idle core; Infinity while it waits for none. */
   get dueMs(): number {
-    return this.#lookMs > Number.NEGATIVE_INFINITY ? this.#lookMs : Number.POSITIVE_INFINITY;
+    return this.#lookMs ?? Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -49,12 +49,12 @@ export class Preparation {
    */
   poll(now: number, isStreaming: boolean): number {
     const { map, readers, idleCores } = this.#config;
-    if (!this.#hasBegun || map.isComplete || this.#running >= readers()) return -1;
-    if (now < this.#lookMs && isStreaming) return -1;
-    this.#lookMs = Number.NEGATIVE_INFINITY;
-    const chunk = map.nextUnknown(this.#next);
+    const mayRead = this.#hasBegun && !map.isComplete && this.#running < readers();
+    if (mayRead && isStreaming && this.#lookMs !== null && now < this.#lookMs) return -1;
+    this.#lookMs = null;
+    const chunk = mayRead ? map.nextUnknown(this.#next) : -1;
     if (chunk < 0) return -1;
-    if (idleCores(now) < SPARE_CORES && isStreaming) {
+    if (isStreaming && idleCores(now) < SPARE_CORES) {
       this.#lookMs = now + LOOK_AGAIN_MS;
       return -1;
     }

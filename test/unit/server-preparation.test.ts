@@ -67,3 +67,13 @@ test('what is read for the network is learnt, and held against what was learnt',
   assert.equal(preparation.learn(1, { kind: 'failed', reason: 'EIO' }), true, 'nothing is known');
   assert.equal(map.isKnown(1), true);
 });
+
+test('when the map was made by what the network read, no core is waited for any more', () => {
+  const { map, preparation } = preparing(1, () => 0);
+  preparation.begin();
+  assert.equal(preparation.poll(1000, true), -1);
+  for (let chunk = 0; chunk < CHUNKS; chunk++) preparation.learn(chunk, dataOf(chunk));
+  assert.equal(map.isComplete, true);
+  assert.equal(preparation.poll(preparation.dueMs, true), -1);
+  assert.equal(preparation.dueMs, Number.POSITIVE_INFINITY, 'a time that is past would never end');
+});
