@@ -82,7 +82,7 @@ export class Checking {
     let chunk = this.#due.nextSet(this.#next);
     while (chunk >= 0) {
       const page = geometry.pageOf(chunk);
-      if (!this.#copy.mayCheckPage(page)) {
+      if (!this.#copy.pages.hasPage(page)) {
         chunk = this.#due.nextSet(geometry.firstChunkOf(page + 1));
       } else if (this.#copy.isUnchecked(chunk)) {
         return chunk;

@@ -139,24 +139,14 @@ export class Copy {
     return this.#map === null && this.#usesEarlyPages && !this.#unchecked.isEmpty;
   }
 
-  /** The first such page at or after `from` that has not come, or -1. */
-  nextEarlyPage(from: number): number {
-    return this.#early.nextMissing(from);
-  }
-
-  /** @returns whether the bytes are a page */
-  acceptEarlyPage(page: number, bytes: Buffer): boolean {
-    return this.#early.accept(page, bytes);
-  }
-
   /** The root of the map has come: pages that came before it count, if they are its own. */
   adoptEarlyPages(): void {
     this.#early.handTo(this.#map!);
   }
 
-  /** Whether it is known what chunks of the page should be, be it only by hearsay. */
-  mayCheckPage(page: number): boolean {
-    return this.#map === null ? this.#early.has(page) : this.#map.hasPage(page);
+  /** By what is known what chunks should be, be it only by hearsay. */
+  get pages(): VerifiedMap | EarlyPages {
+    return this.#map ?? this.#early;
   }
 
   beginMap(mapId: Buffer): void {
@@ -170,7 +160,7 @@ export class Copy {
 
   /** As `isKnownZero`, or by a page that nobody vouches for yet. */
   looksZero(chunk: number): boolean {
-    return this.#map === null ? this.#early.kindOf(chunk) === 'zero' : this.isKnownZero(chunk);
+    return this.pages.kindOf(chunk) === 'zero';
   }
 
   isKnownZero(chunk: number): boolean {
@@ -241,37 +231,24 @@ export class Copy {
   }
 
   /**
-   * Notes what the target was found to hold at a chunk's place, whose page of the map is in.
+   * Notes what the target was found to hold at a chunk's place, whose page is in.
    * @param digest null for zeros
    * @returns false when it does not fit, and the chunk is now wanted
    */
   checked(chunk: number, digest: Uint8Array | null): boolean {
     // It came from the network while it was looked at: what was found there may be torn.
     if (!this.#unchecked.clear(chunk)) return true;
-    if (this.#map === null) return this.#checkedEarly(chunk, digest);
-    const expected = this.expectedOf(chunk);
-    const fits = digest === null ? this.isKnownZero(chunk) : (expected?.equals(digest) ?? false);
-    if (fits) {
-      this.#mark(chunk);
-      this.#prove(chunk);
-    } else {
-      this.#want(chunk);
-    }
-    return fits;
-  }
-
-  /** What is kept is kept provisionally, like what comes before the map. */
-  #checkedEarly(chunk: number, digest: Uint8Array | null): boolean {
-    const kind = this.#early.kindOf(chunk);
-    const fits =
-      digest === null ? kind === 'zero' : (this.#early.digestOf(chunk)?.equals(digest) ?? false);
+    const expected = this.pages.digestOf(chunk);
+    const fits = digest === null ? this.looksZero(chunk) : (expected?.equals(digest) ?? false);
     if (!fits) {
       this.#want(chunk);
       return false;
     }
-    if (digest === null) this.#provisional.noteZeros(chunk);
-    else this.#provisional.noteData(chunk, digest);
     this.#mark(chunk);
+    // Before there is a map, what is kept is kept provisionally, like what comes before it.
+    if (this.#map !== null) this.#prove(chunk);
+    else if (digest === null) this.#provisional.noteZeros(chunk);
+    else this.#provisional.noteData(chunk, digest);
     return true;
   }
 

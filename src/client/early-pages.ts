@@ -1,6 +1,7 @@
 /**
- * Pages of a block map that the server is still making. Nobody vouches for them yet: by them a client
- * only finds out what to ask for, and what it keeps is held against the map when that is there.
+ * Pages of a block map that the server is still making, asked for as a `VerifiedMap` is. Nobody
+ * vouches for them yet: by them a client only finds out what to ask for, and what it keeps is held
+ * against the map when that is there.
  */
 import { Bitmap } from '../image/bitmap.js';
 import { CHUNKS_PER_PAGE, type Geometry } from '../image/geometry.js';
@@ -18,16 +19,16 @@ export class EarlyPages {
   }
 
   /** The first page at or after `from` that has not come, or -1. */
-  nextMissing(from: number): number {
+  nextMissingPage(from: number): number {
     return this.#had.nextClear(from);
   }
 
-  has(page: number): boolean {
+  hasPage(page: number): boolean {
     return this.#had.has(page);
   }
 
   /** @returns whether the bytes are a page at all */
-  accept(page: number, bytes: Buffer): boolean {
+  acceptPage(page: number, bytes: Buffer): boolean {
     const parsed = MapPage.parse(bytes, this.#geometry.chunksInPage(page));
     if (parsed === null) return false;
     this.#pages.set(page, { bytes, page: parsed });

@@ -1,6 +1,6 @@
 /**
- * Fetches the block map: its root, then the pages that are not all zero. Before the server has made it whole, a
- * client that may hold some of the image fetches the pages that are made already.
+ * Fetches the block map: its root, then the pages that are not all zero. Before the server has made
+ * it whole, a client that may hold some of the image fetches the pages that are made already.
  */
 import { largestPageLength, rootLength } from '../image/block-map.js';
 import { Encoding, encodingOfKind, Space, type SpaceId } from '../protocol/block.js';
@@ -70,20 +70,14 @@ export class MapFetch {
     return packets;
   }
 
-  /** The first page at or after `from` that has still to come, or -1. */
-  #nextPage(from: number): number {
-    const { map } = this.#copy;
-    return map === null ? this.#copy.nextEarlyPage(from) : map.nextMissingPage(from);
-  }
-
   /** The first pages that are missing, and not more: what is half here needs memory. */
   #askPages(builder: RequestBuilder, now: number, position: number): void {
-    let page = this.#nextPage(0);
+    let page = this.#copy.pages.nextMissingPage(0);
     let count = 0;
     for (; page >= 0 && count < MOST_PAGES; count++) {
       this.#ask(page, builder, now, position);
       this.#askedEnd = Math.max(this.#askedEnd, page + 1);
-      page = this.#nextPage(page + 1);
+      page = this.#copy.pages.nextMissingPage(page + 1);
     }
   }
 
@@ -132,10 +126,7 @@ export class MapFetch {
     const { map } = this.#copy;
     if (space === Space.mapRoot) return map!.acceptRoot(part.bytes);
     this.lastPage = chunk;
-    const fits =
-      map === null
-        ? this.#copy.acceptEarlyPage(chunk, part.bytes)
-        : map.acceptPage(chunk, part.bytes);
+    const fits = this.#copy.pages.acceptPage(chunk, part.bytes);
     if (this.#isNearEnd()) this.#dueMs = now + this.#delayMs;
     return fits;
   }
@@ -149,7 +140,10 @@ export class MapFetch {
     }
     const isKnown = map === null ? wantsEarlyPages : map.hasRoot;
     if (!isKnown || chunk >= geometry.pageCount) return false;
-    return this.#nextPage(chunk) === chunk && encodedLength <= largestPageLength(geometry);
+    return (
+      this.#copy.pages.nextMissingPage(chunk) === chunk &&
+      encodedLength <= largestPageLength(geometry)
+    );
   }
 
   /** Null for a page that comes too early: the memory is for those before it. */
@@ -175,11 +169,11 @@ export class MapFetch {
 
   /** Few of the pages that were asked for are still to come, and others follow them. */
   #isNearEnd(): boolean {
-    if (this.#nextPage(this.#askedEnd) < 0) return false;
-    let page = this.#nextPage(0);
+    if (this.#copy.pages.nextMissingPage(this.#askedEnd) < 0) return false;
+    let page = this.#copy.pages.nextMissingPage(0);
     for (let count = 0; page >= 0 && page < this.#askedEnd; count++) {
       if (count === FEW_PAGES) return false;
-      page = this.#nextPage(page + 1);
+      page = this.#copy.pages.nextMissingPage(page + 1);
     }
     return true;
   }

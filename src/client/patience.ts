@@ -10,7 +10,7 @@ const FOREIGN_ASK_MS = 200;
 const FORSAKEN_MS = 10_000;
 /** Nothing waits longer for its turn. */
 const LONGEST_TURN_MS = 1_000;
-/** A turn that comes so late says that the machine stood still, or wrote to a slow disk meanwhile. */
+/** A turn that comes so late says that the machine stood still, or wrote to a slow disk. */
 const LATE_MS = 100;
 
 export class Patience {
@@ -50,8 +50,8 @@ export class Patience {
   }
 
   /**
-   * Called at every turn. What came while the machine stood still, or did something else, has not been read yet:
-   * such time counts for nothing.
+   * Called at every turn. What came while the machine stood still, or did something else, has not
+   * been read yet: such time counts for nothing.
    * @param dueMs when the turn was due
    */
   wake(now: number, dueMs: number): void {

@@ -105,8 +105,9 @@ export class Client {
   }
 
   /**
-   * It holds a proven copy, whose cost its address gets back: a station that makes one copy after the other
-   * would be locked out else. Of what was wasted on the way it answers for all beyond an image.
+   * It holds a proven copy, whose cost its address gets back: a station that makes one copy after
+   * the other would be locked out else. Of what was wasted on the way it answers for all beyond an
+   * image.
    */
   settle(): void {
     this.origin?.allowance.giveBack(Math.min(this.#owedChunks, this.#chunkCount));

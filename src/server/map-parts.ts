@@ -176,7 +176,7 @@ export class MapParts {
     return runs;
   }
 
-  /** Null for what is not there: a part past the last one, a page of zeros, one that is not made yet. */
+  /** Null for what is not there: a part past the last one, a page of zeros, one not made yet. */
   #bytesOf(space: number, chunk: number): Buffer | null {
     if (space === Space.mapRoot) return chunk === 0 ? (this.#map?.root ?? null) : null;
     return chunk < this.#pages.pending.length ? (this.#map ?? this.#builder).page(chunk) : null;

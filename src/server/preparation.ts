@@ -1,6 +1,6 @@
 /**
  * Learns the block map in the background, chunk by chunk, while serving has begun already. What is
- * read for the network teaches the map as well, and is held against it: the source may have changed.
+ * read for the network teaches the map as well, and is held against it: a source may change.
  */
 import type { BlockMapBuilder } from '../image/block-map.js';
 import type { ReadOutcome } from './outputs.js';

@@ -53,8 +53,8 @@ const LEAST_EVIDENCE_PACKETS = 400;
 const START_EVIDENCE_PACKETS = 100;
 const START_LOSS = 0.25;
 /**
- * At first as much may be underway as was heard of, as TCP begins: a guess far too high then costs little. Once a
- * client has taken so much, the guess was none.
+ * At first as much may be underway as was heard of, as TCP begins: a guess far too high then costs
+ * little. Once a client has taken so much, the guess was none.
  */
 const PROBE_BYTES = 2 * 1024 * 1024;
 /** And no more than what got through in so long, lest it only fills a queue. */
@@ -305,11 +305,14 @@ export class RateController {
     for (const client of clients) {
       if (client.lag(position) > this.windowPackets && this.holdsWindow(client, now)) return true;
     }
-    return this.#isProbing && this.#hasProbed(clients, position, now);
+    return this.#isProbing && this.#isProbeOut(clients, position, now);
   }
 
-  /** Whether no client has taken enough yet to go on guessing: one that is slow is not waited for. */
-  #hasProbed(clients: readonly Client[], position: number, now: number): boolean {
+  /**
+   * While the rate is a guess: whether as much is underway as was heard of, to all clients; one that
+   * is slow is not waited for. Ends the guessing when one has taken enough.
+   */
+  #isProbeOut(clients: readonly Client[], position: number, now: number): boolean {
     const { firstPosition, packetBytes } = this.#options;
     let isSomebodyHeard = false;
     for (const client of clients) {

@@ -45,9 +45,6 @@ const REPAIR_SHARE = 0.5;
  */
 const LONGEST_NOTED_RUN = 16;
 
-/** As `ReadOutcome`; whose digest it has is settled. */
-export type StreamOutcome = ReadOutcome | Omit<ReadOutcome & { kind: 'data' }, 'digest'>;
-
 export class Stream {
   /** UDP payload of a full block packet. */
   readonly packetBytes: number;
@@ -282,7 +279,7 @@ export class Stream {
   }
 
   /** Takes what came of a read order. */
-  handleRead(slot: number, outcome: StreamOutcome): void {
+  handleRead(slot: number, outcome: ReadOutcome): void {
     const { cache } = this.#config;
     const entry = cache.entryOfSlot(slot);
     if (outcome.kind === 'failed') {

@@ -21,6 +21,8 @@ import { digestOf } from '../digest.js';
 const BLOCK_BYTES = 16;
 const CHUNK_BYTES = 128;
 const PACKET_BYTES = BLOCK_HEADER_BYTES + BLOCK_BYTES;
+/** The stream looks at no digest. */
+const DIGEST = new Uint8Array(32);
 
 interface Packet {
   chunk: number;
@@ -65,6 +67,7 @@ function* trainsOf(encodedLengths: readonly number[], mostPackets: number) {
       const encodedLength = encodedLengths[order.chunk]!;
       stream.handleRead(order.slot, {
         kind: 'data',
+        digest: DIGEST,
         encodedLength,
         encoding: Encoding.zstd,
         variant: 0,
@@ -124,7 +127,12 @@ test('property: each block goes once, and only the last packet of a train is sho
   );
 });
 
-const DATA = { encodedLength: CHUNK_BYTES, encoding: Encoding.raw, variant: 0 } as const;
+const DATA = {
+  digest: DIGEST,
+  encodedLength: CHUNK_BYTES,
+  encoding: Encoding.raw,
+  variant: 0,
+} as const;
 
 /** All packets that a stream has to send, as "space/chunk/block", reads done at once. */
 function drain(stream: Stream, out: Buffer): string[] {

@@ -27,8 +27,8 @@ export function extentsOf(fd: number): ExtentFinder | null {
 }
 
 /**
- * Marks chunks that lie in holes as zero, a few milliseconds in one turn of the event loop, the first of them
- * at once: they are known before clients ask, unless there are very many.
+ * Marks chunks that lie in holes as zero, a few milliseconds in one turn of the event loop, the
+ * first of them at once: they are known before clients ask, unless there are very many.
  * @param isStopped whether to search no further
  */
 export function searchHoles(

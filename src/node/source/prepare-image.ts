@@ -72,23 +72,23 @@ async function learnAll(
         idleCores: () => Number.POSITIVE_INFINITY,
       };
       const preparation = new Preparation(config);
+      /** @returns false when no more are to be read at once */
+      const readNext = (): boolean => {
+        const chunk = preparation.poll(now(), false);
+        if (chunk < 0) return false;
+        pool.submitPatient(readJob(source.fd, geometry, chunk), (result) => {
+          preparation.ended();
+          if (result.kind === 'failed') {
+            reject(unreadable(source.path, geometry, chunk, result.reason));
+          } else {
+            preparation.learn(chunk, outcomeOf(result));
+            advance();
+          }
+        });
+        return true;
+      };
       const advance = (): void => {
-        for (
-          let at = preparation.poll(now(), false);
-          at >= 0;
-          at = preparation.poll(now(), false)
-        ) {
-          const chunk = at;
-          pool.submitPatient(readJob(source.fd, geometry, chunk), (result) => {
-            preparation.ended();
-            if (result.kind === 'failed') {
-              reject(unreadable(source.path, geometry, chunk, result.reason));
-            } else {
-              preparation.learn(chunk, outcomeOf(result));
-              advance();
-            }
-          });
-        }
+        while (readNext());
         if (preparation.takeComplete()) resolve();
       };
       searchHoles(

@@ -48,7 +48,9 @@ export function openSource(path: string, force: boolean, tell: (text: string) =>
       throw new Failure('source', 'EMPTY', `${path} is empty: there is nothing to serve`);
     }
     if (sizeBytes > LARGEST_IMAGE_SIZE_BYTES) {
-      const text = `${path} is too large: an image has at most ${LARGEST_IMAGE_SIZE_BYTES / 2 ** 40} TiB; serve its partitions one by one`;
+      const most = `${LARGEST_IMAGE_SIZE_BYTES / 2 ** 40} TiB`;
+      const what = `${path} is too large: an image has at most ${most}`;
+      const text = `${what}; serve its partitions one by one`;
       throw new Failure('source', 'IMAGE_TOO_LARGE', text);
     }
     refuseWriters(path, force, tell);

@@ -171,8 +171,8 @@ const BZIP2_BLOCK = Buffer.from('1AY&SY');
 const START_BYTES = 10;
 
 /**
- * Whether the file consists of several packings. When one of them is damaged at its beginning, the programs take
- * it, and all behind it, for bytes that do not belong to the image.
+ * Whether the file consists of several packings. When one of them is damaged at its beginning, the
+ * programs take it, and all behind it, for bytes that do not belong to the image.
  */
 async function hasFurtherMember(path: string): Promise<boolean> {
   let rest = Buffer.alloc(0);
@@ -195,7 +195,7 @@ function hasStart(bytes: Buffer, start: Buffer, isStart: (at: Buffer) => boolean
   return false;
 }
 
-/** RFC 1952: no reserved flags, and a known way of packing and system. Chance hardly ever makes that. */
+/** RFC 1952: no reserved flags, a known way of packing and system. Chance hardly makes that. */
 function isGzipStart(bytes: Buffer): boolean {
   return (
     bytes[3]! < 0x20 && [0, 2, 4].includes(bytes[8]!) && [0, 3, 7, 11, 255].includes(bytes[9]!)

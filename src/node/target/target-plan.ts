@@ -74,7 +74,8 @@ export function planTarget(options: TargetOptions): TargetPlan {
 /** File systems have their own limit; what is longer than this none of them takes. */
 function refuseLongName(path: string): void {
   if (Buffer.byteLength(`${basename(path)}.part`) <= MOST_NAME_BYTES) return;
-  const text = `the name ${basename(path)} is too long for a file and its .part; give another with -o`;
+  const name = basename(path);
+  const text = `the name ${name} is too long for a file and its .part; give another with -o`;
   throw new Failure('target', 'NAME_TOO_LONG', text);
 }
 
