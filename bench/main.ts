@@ -11,6 +11,7 @@ import { loss } from './cases/loss.js';
 import { randomFour, randomOne } from './cases/random.js';
 import { shaped } from './cases/shaped.js';
 import { slow } from './cases/slow.js';
+import { used } from './cases/used.js';
 import { type Result, reportOf, tableOf } from './report.js';
 
 /** In the order of the table. */
@@ -26,6 +27,7 @@ const cases: BenchCase[] = [
   debian,
   incompressible,
   shapedDebian,
+  used,
 ];
 
 const usage = `usage: node dist/bench/main.js [options]

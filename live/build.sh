@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the live system in live/out: vmlinuz and initrd.img to start from the network, an ISO to
-# start from USB or CD, and versions.txt, which says what they are made of.
+# Makes the live system in live/out: vmlinuz, initrd.img and boot loaders to start from the network,
+# an ISO to start from USB or CD, and versions.txt, which says what they are made of.
 #
 # Run it as root on Debian, after portable.sh. All that goes in, and what puts it together, are
 # packages of one Debian suite (see live/packages), unpacked into a folder. So the result does not
@@ -67,7 +67,7 @@ resolve_packages() {
   kernel=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-\)/\1/p')
   [ -n "$kernel" ] || fail "linux-image-amd64 of $SUITE names no kernel"
   listed packages system | sed "s/^linux-image-amd64$/$kernel/; s/^/system /"
-  listed packages iso | sed 's/^/iso /'
+  listed packages boot | sed 's/^/boot /'
   listed packages tools | xargs apt-get -qq --print-uris install |
     awk '{ sub(/_.*/, "", $2); print "tools", $2 }'
 }
@@ -161,10 +161,13 @@ make_system() {
   mkdir -p "$system"/{dev,etc,opt,proc,sys}
   echo 'root:x:0:0:root:/root:/bin/sh' >"$system/etc/passwd"
   echo '127.0.0.1 localhost' >"$system/etc/hosts"
+  # What mount tries where no type is given: it loads none for it that the kernel does not have yet.
+  printf '%s\n' ext4 xfs btrfs vfat exfat ntfs3 iso9660 >"$system/etc/filesystems"
   tar -xJf "$portable" -C "$system/opt"
   mv "$system"/opt/multiclient-* "$programs"
   ln -s /opt/multiclient/multiclient /opt/multiclient/multiserver "$system/usr/bin"
   install -m 755 live/init "$system/init"
+  install -D -m 755 -t "$system/hooks" live/hooks/*
 }
 
 date_files() {
@@ -175,7 +178,7 @@ make_initrd() {
   date_files "$system"
   (cd "$system" && find . -print0 | sort -z) |
     run_tool cpio --quiet --create --null --directory=/build/system --format=newc --owner=0:0 \
-      --reproducible | run_tool zstd --quiet -19 -T0 >"$build/initrd.img"
+      --reproducible | run_tool zstd --quiet -12 -T0 >"$build/initrd.img"
 }
 
 # What UEFI starts: the loaders that Secure Boot accepts. They find the ISO by its .disk/info.
@@ -221,6 +224,15 @@ make_iso() {
     /build/iso
 }
 
+# What firmware loads by TFTP (see multiserver --netboot): iPXE for a BIOS, the signed loaders for UEFI.
+collect_loaders() {
+  mkdir "$build/boot"
+  install -m 644 "$tools/usr/lib/ipxe/undionly.kpxe" "$build/boot"
+  install -m 644 "$tools/usr/lib/shim/shimx64.efi.signed" "$build/boot/shimx64.efi"
+  install -m 644 "$tools/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed" \
+    "$build/boot/grubx64.efi"
+}
+
 write_versions() {
   {
     echo "multiclient $version"
@@ -262,7 +274,10 @@ step 'initrd'
 make_initrd
 step 'ISO'
 make_iso
+collect_loaders
 mv "$build"/{vmlinuz,initrd.img} "$work/versions.txt" live/out
+rm -rf live/out/boot
+mv "$build/boot" live/out
 mv "$build/live.iso" "live/out/multiclient-$version-live-x64.iso"
 # Who works in this checkout may not be root.
 chown --recursive --reference=package.json live/out dist

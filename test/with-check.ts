@@ -1,4 +1,7 @@
-/** Spoilt packets that get past the check: damage would end there, but who means harm writes one that fits. */
+/**
+ * Spoilt packets that get past the check: damage would end there, but who means harm writes one
+ * that fits.
+ */
 import { CHECK_BYTES, writeCheck } from '../src/protocol/check.js';
 import { HEADER_BYTES, PacketType, packetType } from '../src/protocol/packet.js';
 

@@ -1,7 +1,9 @@
+import { doctorServer } from '../node/doctor/server-doctor.js';
 import type { ServerOptions } from '../node/options.js';
-import { runServer } from '../node/run-server.js';
+import { runServerAndBoot } from '../node/run-server-and-boot.js';
 import type { ServerEvent } from '../server/events.js';
 import { ServerNarrator } from '../ui/server-narrator.js';
+import { ServerLeavings } from './going-on.js';
 import type { Program } from './program.js';
 import { parseServerCommandLine } from './server-options.js';
 
@@ -9,6 +11,7 @@ export const multiserver: Program<ServerOptions, ServerEvent> = {
   name: 'multiserver',
   parse: parseServerCommandLine,
   narrate: (now) => new ServerNarrator(now),
-  run: runServer,
-  whenStopped: 'clients without a proven copy wait for the server to come back',
+  doctor: doctorServer,
+  leavings: () => new ServerLeavings(),
+  run: runServerAndBoot,
 };

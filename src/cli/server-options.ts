@@ -1,114 +1,50 @@
-/** The command line of multiserver. To add an option: its line below, its flag, its field. */
-import { DEFAULT_SERVER_PORT, type ServerOptions } from '../node/options.js';
-import {
-  addNetworkOptions,
-  addOptions,
-  addOutputOptions,
-  exitStatusHelp,
-  Group,
-  newCommand,
-  outputMode,
-  type Parsed,
-  readCommandLine,
-  type SharedFlags,
-  sharedOptions,
-  switchOption,
-  usageFailure,
-  valueOption,
-} from './command.js';
-import { fileName, oneOf, readCompression, readPort, readRate, wholeNumber } from './values.js';
+/** The command line of multiserver. Its options are in server-flags.ts. */
+import { type NetbootOptions, SERVER_DEFAULTS, type ServerOptions } from '../node/options.js';
+import { clientCommand } from './client-flags.js';
+import { outputMode, type Parsed, readCommandLine, usageFailure } from './command.js';
+import { DEFAULT_STAY_MS, type ServerFlags, serverCommand } from './server-flags.js';
+import { VERSION } from './version.js';
 
-interface ServerFlags extends SharedFlags {
-  file?: string;
-  serverPort: number;
-  delay: number;
-  rate?: number;
-  exitAfter?: number;
-  slowClients: 'leave' | 'wait';
-  compress: 'auto' | 'off' | number;
-  asIs?: boolean;
-  force?: boolean;
-  cache: boolean;
-  prepare?: boolean;
+/** The first option of these that was given. */
+const firstGiven = (options: Record<string, unknown>): string | undefined =>
+  Object.entries(options).find(([, value]) => value !== undefined)?.[0];
+
+/** @throws Failure of kind 'usage' */
+function netbootOptions(flags: ServerFlags): NetbootOptions | null {
+  const { netboot, netbootDhcp, netbootWords, unattended } = flags;
+  if (netboot === undefined) {
+    const about = { '--netboot-dhcp': netbootDhcp, '--netboot-words': netbootWords };
+    const given = firstGiven({ ...about, '--unattended': unattended });
+    if (given === undefined) return null;
+    throw usageFailure(`${given} is about --netboot; name the live system's folder with that`);
+  }
+  if (flags.interface === undefined) {
+    throw usageFailure(
+      '--netboot answers all machines of a network, so name its interface with -i',
+    );
+  }
+  return {
+    folder: netboot,
+    dhcpRange: netbootDhcp ?? null,
+    isUnattended: unattended ?? false,
+    extraWords: netbootWords ?? '',
+  };
 }
 
-const DESCRIPTION =
-  'Serves one image to any number of multiclients: one copy crosses the wire, however many ' +
-  'listen. It serves until it is interrupted, or told otherwise.';
-
-const EPILOGUE = `
-Examples:
-  multiserver -f disk.img                       serve until Ctrl-C
-  multiserver -f disk.img -i eth0 --rate 900M   on one interface, below its limit
-  multiserver -f disk.img --exit-after 30       leave when 30 machines hold one
-  multiserver -f disk.img --prepare             make disk.img.blockmap, serve later
-${exitStatusHelp([
-  ['ok', 'left as asked'],
-  ['internal', 'a fault of multiserver itself'],
-  ['usage', 'the command line is wrong'],
-  ['source', 'the image cannot be served, or changed while it was served'],
-  ['network', 'the network cannot be used as asked'],
-  ['hungUp', 'its terminal was closed (SIGHUP; not under nohup)'],
-  ['interrupted', 'interrupted (Ctrl-C)'],
-  ['terminated', 'terminated (SIGTERM)'],
-])}
-DEBUG=multiserver:* in the environment traces what it does on standard error.`;
-
-function serverCommand() {
-  const command = newCommand('multiserver', DESCRIPTION);
-  addOptions(command, Group.original, [
-    valueOption(
-      '-f, --file FILENAME',
-      'image to serve: a file or a block device (required)',
-      fileName('the name of a file or block device'),
-    ),
-    valueOption('-s, --server-port PORT', 'UDP port for requests', readPort, DEFAULT_SERVER_PORT),
-    sharedOptions.group(),
-    sharedOptions.port(),
-  ]);
-  addNetworkOptions(command, [
-    valueOption(
-      '--rate BITS',
-      'most bits to send per second, with k, M or G: 900M, 2.5G (default: what clients bear)',
-      readRate,
-    ),
-  ]);
-  addOptions(command, Group.behaviour, [
-    valueOption(
-      '--exit-after N',
-      'leave when N machines hold proven copies (default: stay)',
-      wholeNumber('a number of clients', 1, 1_000_000),
-    ),
-    valueOption(
-      '--slow-clients WHAT',
-      'leave: let them fall behind and serve them later; wait: slow down for them',
-      oneOf(['leave', 'wait']),
-      'leave',
-    ),
-    valueOption(
-      '--compress HOW',
-      'auto: as cores and network allow; off; or a level from 1 (fast) to 19 (small)',
-      readCompression,
-      'auto' as 'auto' | 'off' | number,
-    ),
-    switchOption(
-      '--as-is',
-      'serve a compressed file or a virtual disk itself, not what it contains',
-    ),
-    switchOption('--force', 'serve an image that others may write to (mounted, swap)'),
-    switchOption('--no-cache', 'neither use nor keep FILENAME.blockmap'),
-    switchOption('--prepare', 'make FILENAME.blockmap and leave, serving nobody'),
-  ]);
-  addOutputOptions(command);
-  addOptions(command, Group.debugging, [
-    valueOption(
-      '-d, --delay MS',
-      'pause between packets',
-      wholeNumber('a time in milliseconds', 0, 60_000),
-      0,
-    ),
-  ]);
-  return command.addHelpText('after', EPILOGUE);
+/** @throws Failure of kind 'usage' */
+function checkPrepare(flags: ServerFlags): void {
+  if (!flags.cache) {
+    throw usageFailure(
+      '--prepare makes the file that --no-cache forbids; give one of the two, not both',
+    );
+  }
+  const { exitAfter, waitFor, wait, startAt, hold, expectClients, web, report, netboot } = flags;
+  const whens = { '--wait-for': waitFor, '--wait': wait, '--start-at': startAt, '--hold': hold };
+  const records = { '--web': web, '--report': report, '--expect-clients': expectClients };
+  const ends = { '--exit-after': exitAfter, '--netboot': netboot };
+  const given = firstGiven({ ...whens, ...records, ...ends });
+  if (given === undefined) return;
+  throw usageFailure(`--prepare serves nobody, and ${given} is about serving; leave one out`);
 }
 
 /**
@@ -118,19 +54,19 @@ function serverCommand() {
 export function parseServerCommandLine(argv: readonly string[]): Parsed<ServerOptions> {
   const read = readCommandLine<ServerFlags>(
     serverCommand(),
+    clientCommand,
     argv,
     'to name the image to serve, use -f FILENAME',
   );
   if ('text' in read) return { run: false, text: read.text };
   const { flags } = read;
-  if (flags.file === undefined) {
+  if (flags.newKey !== undefined && flags.file !== undefined) {
+    throw usageFailure('--new-key makes a key and serves nothing; give it without -f');
+  }
+  if (flags.file === undefined && flags.newKey === undefined && flags.doctor !== true) {
     throw usageFailure('there is no image to serve; name one with -f FILENAME');
   }
-  if (flags.prepare === true && !flags.cache) {
-    throw usageFailure(
-      '--prepare makes the file that --no-cache forbids; give one of the two, not both',
-    );
-  }
+  if (flags.prepare === true) checkPrepare(flags);
   const options: ServerOptions = {
     group: flags.group,
     port: flags.port,
@@ -138,17 +74,35 @@ export function parseServerCommandLine(argv: readonly string[]): Parsed<ServerOp
     ttl: flags.ttl,
     mtu: flags.mtu,
     offload: flags.offload,
-    file: flags.file,
+    keyFile: flags.key,
+    file: flags.file ?? '',
     asIs: flags.asIs ?? false,
     force: flags.force ?? false,
+    usedOnly: flags.usedOnly ?? false,
     serverPort: flags.serverPort,
     delayMs: flags.delay,
     rateBitsPerSecond: flags.rate,
     exitAfter: flags.exitAfter,
+    goneAfterMs: flags.goneAfter ?? SERVER_DEFAULTS.goneAfterMs,
+    waitFor: flags.waitFor,
+    waitMs: flags.wait,
+    startAtMs: flags.startAt,
+    hold: flags.hold ?? false,
+    startsOnEnter: true,
+    expectClients: flags.expectClients,
+    version: VERSION,
+    web: flags.web,
+    report: flags.report,
     slowClients: flags.slowClients,
     compression: flags.compress,
     cache: flags.cache,
     prepareOnly: flags.prepare ?? false,
+    netboot: netbootOptions(flags),
+    newKey: flags.newKey,
   };
-  return { run: true, options, output: outputMode(flags) };
+  if (flags.stay !== undefined && flags.doctor !== true) {
+    throw usageFailure('--stay is for how long a doctor answers; give --doctor as well');
+  }
+  const doctor = flags.doctor === true ? { stayMs: flags.stay ?? DEFAULT_STAY_MS } : null;
+  return { run: true, options, output: outputMode(flags), doctor };
 }

@@ -3,6 +3,7 @@
  * throws BadValue with a clause that says what is wrong and what would be right.
  */
 import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { readTime } from '../trust/statement.js';
 
 /** The text of an option cannot be read as what the option wants. A usage error. */
 export class BadValue extends Error {
@@ -35,14 +36,22 @@ export function fileName(what: string): (text: string) => string {
     // Node has put this character in the place of bytes that are not UTF-8: the name is lost.
     if (text.includes('\ufffd')) {
       throw new BadValue(
-        `'${text}' has bytes that are not UTF-8, and cannot be named here; give ${what} by another name, such as a link`,
+        `'${text}' has bytes that are not UTF-8, and cannot be named here; give ${what} by ` +
+          `another name, such as a link`,
       );
     }
     if (text !== '-') return read(text);
     throw new BadValue(
-      `'-' does not stand for a pipe here, as an image is not handled from front to back; give ${what}`,
+      `'-' does not stand for a pipe here, as an image is not handled from front to back; ` +
+        `give ${what}`,
     );
   };
+}
+
+/** A file that is kept as CSV or as lines of JSON, by its name. */
+export function readReportName(text: string): string {
+  if (/[^/]\.(csv|jsonl)$/.test(text)) return text;
+  throw new BadValue(`'${text}' tells no form; give a name that ends in .csv or .jsonl`);
 }
 
 /** One word of a fixed few. */
@@ -68,7 +77,31 @@ export function readGroup(text: string): string {
   if (isIP(text) !== 0 && isMulticast(text)) return text;
   const trouble = isIP(text) === 0 ? 'is not an IP address' : 'is not a multicast address';
   throw new BadValue(
-    `'${text}' ${trouble}; give one from 224.0.0.0 to 239.255.255.255, or an IPv6 one that begins with ff`,
+    `'${text}' ${trouble}; give one from 224.0.0.0 to 239.255.255.255, or an IPv6 one that ` +
+      `begins with ff`,
+  );
+}
+
+/** FIRST,LAST: two IPv4 addresses, the second not below the first. */
+export function readAddressRange(text: string): readonly [string, string] {
+  const [first = '', last = '', ...more] = text.split(',');
+  const places = [first, last].map((address) => address.split('.').map(Number));
+  const order = places[0]!.map((part, index) => part - (places[1]![index] ?? 0));
+  const isRising = (order.find((difference) => difference !== 0) ?? 0) <= 0;
+  if (isIPv4(first) && isIPv4(last) && more.length === 0 && isRising) return [first, last];
+  throw new BadValue(
+    `'${text}' is no range of addresses; give the first and the last: 10.0.0.100,10.0.0.199`,
+  );
+}
+
+/**
+ * Words for a kernel's command line: what boot loaders would take for something else is refused.
+ */
+export function readKernelWords(text: string): string {
+  if (/^[\w .,:/=@%+"-]+$/.test(text)) return text.trim();
+  throw new BadValue(
+    `'${text}' cannot be put on a kernel's command line; give words such as multiclient.verify, ` +
+      'with double quotes around values that have spaces',
   );
 }
 
@@ -87,12 +120,26 @@ function isHostName(text: string): boolean {
   return !/(^|\.)\d+\.?$/.test(text);
 }
 
+/** Of an IPv6 address that ends like a port, nobody can tell which is meant. */
+function refuseAmbiguousPort(text: string): void {
+  const parts = /^(.*):(\d{4,5})$/.exec(text);
+  if (parts === null || !isIPv6(parts[1]!)) return;
+  throw new BadValue(
+    `'${text}' may end in a port or not; write [${parts[1]}]:${parts[2]} for port ${parts[2]}, ` +
+      `or [${text}]`,
+  );
+}
+
 /** PORT, HOST, HOST:PORT, [IPV6]:PORT, and a bare IPv6 address, which can hold no port. */
 export function readServerAddress(text: string): ServerAddress {
   if (/^\d+$/.test(text)) return { host: undefined, port: readPort(text) };
+  refuseAmbiguousPort(text);
   if (isIPv6(text)) return { host: text, port: undefined };
   const parts = /^(?:\[(?<v6>[^\]]*)\]|(?<name>[^:[\]]*))(?::(?<port>.*))?$/.exec(text)?.groups;
   const host = parts?.v6 ?? parts?.name ?? '';
+  if (parts?.port === '') {
+    throw new BadValue(`'${text}' ends where a port should come; give '${host}', or add a port`);
+  }
   if (parts === undefined || host === '') {
     throw new BadValue(`'${text}' is not an address; ${ADDRESS_FORMS}`);
   }
@@ -104,6 +151,33 @@ export function readServerAddress(text: string): ServerAddress {
     throw new BadValue(`'${host}' is a multicast group; name one host here, and the group with -g`);
   }
   return { host, port: parts.port === undefined ? undefined : readPort(parts.port) };
+}
+
+/** PORT, HOST:PORT or [IPV6]:PORT; port 0 stands for any that is free. */
+export function readWebPlace(text: string): { host: string | undefined; port: number } {
+  const readAnyPort = wholeNumber('a port', 0, 65535);
+  if (/^\d+$/.test(text)) return { host: undefined, port: readAnyPort(text) };
+  const at = text.lastIndexOf(':');
+  const host = text.slice(0, Math.max(0, at));
+  const bare = /^\[(.*)\]$/.exec(host)?.[1] ?? host;
+  const fits = host === bare ? isIPv4(host) || isHostName(host) : isIPv6(bare);
+  if (fits) return { host: bare, port: readAnyPort(text.slice(at + 1)) };
+  throw new BadValue(`'${text}' is not a place for a page; give PORT, HOST:PORT or [IPV6]:PORT`);
+}
+
+/** A map id in hex, or how it begins: less than 64 bits somebody could make an image for. */
+export function readMapId(text: string): string {
+  if (/^[0-9a-f]{16,64}$/i.test(text)) return text.toLowerCase();
+  throw new BadValue(
+    `'${text}' is no map id; give 16 to 64 hexadecimal digits, as multiserver prints them`,
+  );
+}
+
+/** A time as statements have it, or a date. */
+export function readStatementTime(text: string): string {
+  const time = readTime(text);
+  if (time !== null) return time;
+  throw new BadValue(`'${text}' is no time; give 2026-11-29, or 2026-11-29T12:34:56Z (UTC)`);
 }
 
 /** 'auto', 'off', or a level of zstd. */
@@ -118,8 +192,12 @@ const RATE_FACTORS: Record<string, number> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
 const MIN_RATE = 1e3;
 const MAX_RATE = 1e12;
 
-/** Bits per second, with k, M or G in either case: 500k, 900M, 2.5G. */
+/** Bits per second, with k, M or G: 500k, 900M, 2.5G. */
 export function readRate(text: string): number {
+  const milli = /^(\d+(?:\.\d+)?)m$/.exec(text);
+  if (milli !== null) {
+    throw new BadValue(`'${text}' is not a rate; write a large M for megabits: ${milli[1]}M`);
+  }
   const parts = /^(\d+(?:\.\d+)?)([kmg]?)$/i.exec(text);
   const factor = RATE_FACTORS[parts?.[2]?.toLowerCase() ?? ''];
   if (parts === null || factor === undefined) {
@@ -130,7 +208,8 @@ export function readRate(text: string): number {
   const rate = Math.round(Number(parts[1]) * factor);
   if (rate >= MIN_RATE && rate <= MAX_RATE) return rate;
   throw new BadValue(
-    `${rate} bits per second is out of range; give 1k to 1000G, and mind the letter (900M, not 900)`,
+    `${rate} bits per second is out of range; give 1k to 1000G, and mind the letter (900M, ` +
+      `not 900)`,
   );
 }
 
@@ -140,6 +219,31 @@ export function readMtu(text: string): number | 'auto' {
   const value = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= 576 && value <= 65535) return value;
   throw new BadValue(`'${text}' is not an MTU; give auto, or bytes from 576 to 65535`);
+}
+
+const TIME_OF_DAY = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/;
+
+/**
+ * A time to come: HH:MM or HH:MM:SS, the next time that this machine's clock shows it; or a date
+ * with a time, as in ISO 8601. To milliseconds since 1970.
+ */
+export function readTimeToCome(text: string, from = new Date()): number {
+  const parts = TIME_OF_DAY.exec(text);
+  if (parts !== null) {
+    const [hours, minutes, seconds] = parts.slice(1).map((part) => Number(part ?? 0));
+    if (hours! < 24 && minutes! < 60 && seconds! < 60) {
+      const time = new Date(from);
+      time.setHours(hours!, minutes!, seconds!, 0);
+      if (time <= from) time.setDate(time.getDate() + 1);
+      return time.getTime();
+    }
+  }
+  const sinceEpochMs = /^\d{4}-\d{2}-\d{2}[T ]\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(sinceEpochMs)) {
+    throw new BadValue(`'${text}' is not a time; give 18:30, 18:30:05 or 2030-01-31T18:30`);
+  }
+  if (sinceEpochMs > from.getTime()) return sinceEpochMs;
+  throw new BadValue(`${text} is over; give a time to come`);
 }
 
 /** Seconds, with a fraction if need be, to whole milliseconds. */

@@ -1,9 +1,15 @@
 /** What a program sees of the process it runs in. Tests put something else in its place. */
-import { now } from '../node/clock.js';
-import { leaveNow } from '../node/leave.js';
-import { isHangUpIgnored, ownDescriptor, writeSome } from '../node/standard-streams.js';
+
+import { now } from '../node/system/clock.js';
+import { leaveNow } from '../node/system/leave.js';
+import {
+  handSome,
+  isHangUpIgnored,
+  ownDescriptor,
+  writeSome,
+} from '../node/system/standard-streams.js';
 import type { TextSink } from '../ui/watcher.js';
-import { TextOutput } from './text-output.js';
+import { FLUSH_MS, TextOutput } from './text-output.js';
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 
@@ -29,9 +35,10 @@ export interface World {
 }
 
 /**
- * A standard stream as a sink. A pipe or terminal is opened once more, so that not waiting for it is our
- * own affair: who else has it open, the shell for one, is not affected. A reader that goes away, or a full disk under a
- * log, must not end a copy that is under way: from then on the text is dropped.
+ * A standard stream as a sink. A pipe or terminal is opened once more, so that not waiting for it
+ * is our own affair: who else has it open, the shell for one, is not affected. A reader that goes
+ * away, or a full disk under a log, must not end a copy that is under way: from then on the text is
+ * dropped.
  */
 function sinkOf(fd: number, stream: NodeJS.WriteStream): Sink {
   const own = ownDescriptor(fd);
@@ -41,21 +48,35 @@ function sinkOf(fd: number, stream: NodeJS.WriteStream): Sink {
   });
   const output = new TextOutput((bytes) => {
     if (own !== null) return writeSome(own, bytes);
-    if (isBroken) return null;
-    stream.write(bytes);
-    return bytes.length;
+    return isBroken ? null : handSome(stream, bytes);
   });
   return {
     isTerminal: stream.isTTY === true,
     get columns() {
       return stream.columns;
     },
+    get rows() {
+      return stream.rows;
+    },
     write: (text, isPassing) => output.write(text, isPassing),
     describeDropped(describe) {
       output.describeDropped = describe;
     },
-    flush: () => output.flush(),
+    async flush() {
+      await output.flush();
+      if (own === null && !isBroken) await allTaken(stream);
+    },
   };
+}
+
+/** Resolves when a stream of Node's own, such as a socket, has handed on the last of it. */
+async function allTaken(stream: NodeJS.WriteStream): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, FLUSH_MS);
+    stream.write('', () => resolve());
+  });
+  clearTimeout(timer);
 }
 
 export function realWorld(): World {

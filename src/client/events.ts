@@ -16,6 +16,7 @@ export interface ImageSummary {
 export interface ClientProgress {
   state:
     | 'discovering'
+    | 'waiting'
     | 'checking'
     | 'receiving'
     | 'proving'
@@ -23,11 +24,17 @@ export interface ClientProgress {
     | 'verifying'
     | 'done'
     | 'failed';
+  /**
+   * How many more clients the server waits for; 0 for its operator or a time, null while none is.
+   */
+  awaitedClients: number | null;
   sizeBytes: number;
   /** Image bytes that are at their place on the target (proven or not yet). */
   writtenBytes: number;
   /** Image bytes whose digest fits the block map and whose write came back. */
   provenBytes: number;
+  /** Of these, bytes that no file system uses: whatever the target has there. */
+  freeBytes: number;
   /** Image bytes that the target held already, found by looking before asking. */
   keptBytes: number;
   /** Chunks that were on the target already, but not as the image has them. */
@@ -52,6 +59,18 @@ export type ClientEvent =
   | { type: 'allocating'; ratio: number }
   | { type: 'listening'; group: string; port: number; interface: string; transport: string }
   | { type: 'server-found'; address: string; image: ImageSummary }
+  /** Of the image that is taken: whose signature holds, and the trusted comment in it. */
+  | { type: 'image-signed'; keyId: string; comment: string }
+  /** A server whose image may not be taken, once for each reason. */
+  | {
+      type: 'server-passed-over';
+      address: string;
+      name: string;
+      mapId: string | null;
+      /** As failures have it. */
+      code: string;
+      text: string;
+    }
   | {
       type: 'target';
       path: string;

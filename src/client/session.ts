@@ -1,233 +1,112 @@
 /**
- * The client as a machine without sockets, disks or clocks: datagrams, finished stores and time
- * come in as calls; requests, store orders, the next deadline and events come out.
+ * The client as a machine without sockets, disks or clocks.
+ *
+ * In come calls, each with the time: `handleUnicast`, `handleGroup`, `handleStored`,
+ * `handleChecked`, and the ends of steps: `handleOpened`, `handleSynced`, `handleFinished`. Out
+ * comes one union, `pollOutput`. Whoever drives the machine carries out one output after the other
+ * until `wait` or `end` comes, and begins again when something was handed in, or the time of `wait`
+ * is there. The order is: what the disk is to do, since disks take longest; packets; events; the
+ * next step of the run; `wait` when nothing is left.
+ *
+ * A run goes so: a server is looked for, and chosen; `open`; the image is received until all of
+ * it is proven; with verifying, `sync`, and all is read back and proven once more; `finish`; the
+ * server is told until it says farewell; `end`. A target that is only checked has `compared` in
+ * place of `finish`.
  */
-import { Failure } from '../failure.js';
-import {
-  ClientState,
-  type ClientStateId,
-  encodeReport,
-  type Report,
-} from '../protocol/from-client.js';
-import {
-  decodeFarewell,
-  decodeImageDescription,
-  decodeStatus,
-  type ImageDescription,
-} from '../protocol/from-server.js';
-import { PacketType, packetLength, packetType } from '../protocol/packet.js';
-import type { ClientConfig, ClientTransmit, Target } from './config.js';
-import { emptyProgress, isUsable, summaryOf } from './description.js';
-import type { ClientEvent, ClientProgress } from './events.js';
-import { Hearsay } from './hearsay.js';
-import { Parting } from './parting.js';
-import { Patience } from './patience.js';
+
+import type { Failure } from '../failure.js';
+import type { Address } from '../protocol/address.js';
+import { ClientState, type ClientStateId, encodeReport } from '../protocol/from-client.js';
+import type { ImageDescription } from '../protocol/from-server.js';
+import { isAnswer, PacketType, packetLength, packetType } from '../protocol/packet.js';
+import { isSealed } from '../trust/control-seal.js';
+import { ServerChoice } from './choice/server-choice.js';
+import type { ClientConfig } from './config.js';
+import { PacketStash } from './copy/partial-chunk.js';
+import { NO_PROGRESS } from './copy/progress.js';
+import type { ClientProgress } from './events.js';
 import {
   type CheckOrder,
   type CheckOutcome,
-  Receiver,
+  type ClientOutput,
+  type ClientStep,
+  Outbox,
   type StoreOrder,
   type StoreOutcome,
-} from './receiver.js';
-import { Reception } from './reception.js';
-import { ServerChoice } from './server-choice.js';
-import { Spread } from './spread.js';
-
-export type { ClientConfig, ClientTransmit, Target } from './config.js';
+  type Target,
+  type Transmit,
+} from './outputs.js';
+import { Receiver } from './receiver.js';
+import { emptyReport, FinalReport } from './reports.js';
+import { ServerMessages } from './server-messages.js';
+import { ServerLiveness, Spread } from './timing.js';
 
 /** Most copies are on the disk before that. */
 const FIRST_SYNCING_MS = 200;
 const SYNCING_INTERVAL_MS = 1000;
 
-type Phase = 'discovering' | 'opening' | 'receiving' | 'proven' | 'parting' | 'finished';
+/** `settling`: the driver does what is left to do with a target that is proven, or compared. */
+type Phase = 'discovering' | 'opening' | 'receiving' | 'settling' | 'parting' | 'ended';
 
 export class ClientSession {
-  readonly #config: ClientConfig;
-  readonly #spread: Spread;
-  readonly #choice: ServerChoice;
-  #phase: Phase = 'discovering';
-  #receiver: Receiver | null = null;
-  #reception: Reception | null = null;
-  #events: ClientEvent[] = [];
-  #outgoing: ClientTransmit[] = [];
-  #failure: Failure | null = null;
-  readonly #patience: Patience;
-  #parting: Parting | null = null;
-  #packetsBad = 0;
-  readonly #hearsay: Hearsay;
-  #syncingDueMs = Number.POSITIVE_INFINITY;
+  private readonly spread: Spread;
+  private readonly outbox = new Outbox();
+  private readonly choice: ServerChoice;
+  private readonly liveness: ServerLiveness;
+  private readonly stash = new PacketStash();
+  private phase: Phase = 'discovering';
+  /** The step that the driver is to take next; null while it is under way, or there is none. */
+  private step: ClientStep | null = null;
+  /** Both from when the target is open. */
+  private receiver: Receiver | null = null;
+  private messages: ServerMessages | null = null;
+  private finalReport: FinalReport | null = null;
+  private syncingDueMs = Number.POSITIVE_INFINITY;
+  private packetsBad = 0;
+  /** Used again for each output of its kind. */
+  private readonly wait = { kind: 'wait' as const, untilMs: 0 };
 
-  constructor(config: ClientConfig, now: number) {
-    this.#config = config;
-    this.#spread = new Spread(config.random);
-    this.#patience = new Patience(config.timeoutMs, config.giveUpMs, this.#spread, now);
-    this.#choice = new ServerChoice(config, this.#spread, now);
-    const { port, elsewhere = null } = config;
-    this.#hearsay = new Hearsay({ port, elsewhere }, now);
-  }
-
-  /** Why the client cannot go on, or null. */
-  get failure(): Failure | null {
-    return this.#failure ?? this.#reception?.failure ?? this.#receiver?.failure ?? null;
-  }
-
-  /** All chunks are proven: the driver syncs the target, then calls `verify` or `part`. */
-  get isProven(): boolean {
-    return this.#phase === 'proven';
-  }
-
-  /** Of a target that is only checked: all of it has been compared with the image. */
-  get isCompared(): boolean {
-    return this.#receiver?.isCompared ?? false;
-  }
-
-  /** Nothing more to do. */
-  get isFinished(): boolean {
-    return this.#phase === 'finished';
-  }
-
-  /** The address whose group packets count, once a server is chosen. */
-  get streamAddress(): string | null {
-    return this.#choice.streamAddress;
-  }
-
-  /** The server that was chosen. */
-  get serverAddress(): string | null {
-    return this.#choice.server?.address ?? null;
-  }
-
-  /** The image's id in hex, once it is known. */
-  get mapId(): string | null {
-    return this.#receiver?.mapId ?? null;
-  }
-
-  get description(): ImageDescription | null {
-    return this.#choice.description;
-  }
-
-  /** No memory is left for group packets until a store is done: leave them in the socket. */
-  get isCrowded(): boolean {
-    return this.#receiver?.isCrowded ?? false;
-  }
-
-  /** Anything of the session has come by the group. */
-  get hasHeardGroup(): boolean {
-    return this.#receiver?.hasHeard ?? false;
-  }
-
-  get isExhausted(): boolean {
-    return this.#receiver?.isExhausted ?? false;
+  constructor(
+    private readonly config: ClientConfig,
+    now: number,
+  ) {
+    this.spread = new Spread(config.random);
+    this.liveness = new ServerLiveness(config.timeoutMs, config.giveUpMs, this.spread, now);
+    this.choice = new ServerChoice(config, this.spread, this.outbox, now);
   }
 
   /** Takes a datagram from the unicast socket. */
   handleUnicast(bytes: Buffer, address: string, port: number, now: number): void {
     const length = packetLength(bytes, 0, bytes.length);
     const isWhole = length > 0 && length === bytes.length;
-    if (!isWhole || !this.#handleUnicast(bytes, address, port, now)) this.#packetsBad++;
+    if (!isWhole || !this.takeAnswer(bytes, { address, port }, now)) this.packetsBad++;
   }
 
-  #handleUnicast(bytes: Buffer, address: string, port: number, now: number): boolean {
-    switch (packetType(bytes, 0)) {
-      case PacketType.imageDescription: {
-        const description = decodeImageDescription(bytes);
-        if (description === null || description.client !== this.#config.client) return false;
-        if (!isUsable(description)) {
-          if (this.#phase === 'discovering') {
-            this.#tell(this.#hearsay.hearUnusable(description, address));
-          }
-          return false;
-        }
-        this.#handleDescription(description, address, port, now);
-        return true;
-      }
-      case PacketType.farewell: {
-        const farewell = decodeFarewell(bytes);
-        if (farewell === null || farewell.client !== this.#config.client) return false;
-        if (address !== this.serverAddress) return false;
-        if (this.#phase === 'parting') this.#phase = 'finished';
-        return true;
-      }
-      default:
-        return false;
-    }
-  }
-
-  #handleDescription(
-    description: ImageDescription,
-    address: string,
-    port: number,
-    now: number,
-  ): void {
-    if (this.#phase === 'discovering') {
-      if (this.#isElsewhere(description)) {
-        this.#tell(this.#hearsay.hearOther(description, address));
-        return;
-      }
-      this.#choice.add(description, address, port, now);
-      this.#decide(now);
-    } else if (this.#phase === 'receiving') {
-      this.#reception!.handleDescription(description, { address, port }, now);
-    } else if (this.#phase === 'parting') {
-      this.#reception!.handleLateDescription(description, { address, port }, now);
-    }
-  }
-
-  /** Whether a server sends to another group, and was not named by the operator. */
-  #isElsewhere({ group }: ImageDescription): boolean {
-    const { isServerNamed = false, group: own } = this.#config;
-    return !isServerNamed && group.toLowerCase() !== own.toLowerCase();
-  }
-
-  #tell(text: string | null): void {
-    if (text !== null) this.#events.push({ type: 'notice', text });
-  }
-
-  #decide(now: number): void {
-    try {
-      if (!this.#choice.decide(now)) return;
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      this.#failure = error;
-      return;
-    }
-    this.#phase = 'opening';
-    this.#spread.windowMs = this.description!.requestWindowMs;
-    this.#patience.heard(now);
-    const image = summaryOf(this.description!);
-    this.#events.push({ type: 'server-found', address: this.serverAddress!, image });
-  }
-
-  /** The target is open: ask for everything. */
-  begin(target: Target, now: number): void {
-    if (this.#phase !== 'opening') throw new Error('begin out of order');
-    this.#phase = 'receiving';
-    this.#receiver = new Receiver(
-      {
-        client: this.#config.client,
-        description: this.description!,
-        digest: this.#config.digest,
-        random: this.#config.random,
-        spread: this.#spread,
-        target,
-      },
-      now,
-    );
-    this.#reception = new Reception({
-      choice: this.#choice,
-      patience: this.#patience,
-      receiver: this.#receiver,
-      observe: (event) => this.#events.push(event),
-      send: (transmit) => this.#outgoing.push(transmit),
-    });
-    this.#patience.begin(now);
+  private takeAnswer(bytes: Buffer, from: Address, now: number): boolean {
+    if (packetType(bytes, 0) === PacketType.locked) return this.choice.hearLocked(bytes, from);
+    const { sealing } = this.choice;
+    const plain = sealing === null ? bytes : sealing.openAnswer(bytes);
+    if (plain === null || isSealed(plain)) return false;
+    return this.take(plain, 0, plain.length, from, now);
   }
 
   /**
-   * Takes the packets in `bytes[start, end)`, one after the other, from the group socket.
-   * @param isFromServer whether they came from `serverAddress`
-   * @returns whether there were blocks of the session among them
+   * Takes the packets in `bytes[start, end)`, one after the other, from the group socket. The
+   * bytes are only lent.
+   * @param address whose they are
+   * @returns whether there were blocks of the stream among them
    */
-  handleGroup(
+  handleGroup(bytes: Buffer, start: number, end: number, address: string, now: number): boolean {
+    const isFromServer = this.choice.isStreamAddress(address);
+    if (this.messages === null) this.choice.hearFrom(address);
+    if (this.stash.isEmpty && this.receiver?.isExhausted !== true) {
+      return this.takeGroup(bytes, start, end, isFromServer, now);
+    }
+    this.stash.put(bytes, start, end, isFromServer);
+    return isFromServer;
+  }
+
+  private takeGroup(
     bytes: Buffer,
     start: number,
     end: number,
@@ -238,203 +117,337 @@ export class ClientSession {
     for (let offset = start; offset < end; ) {
       const length = packetLength(bytes, offset, end);
       if (length === 0) {
-        this.#packetsBad++;
+        this.packetsBad++;
         break;
       }
-      const isBlock = this.#handleGroupPacket(bytes, offset, length, isFromServer, now);
-      if (isBlock) isStream = true;
-      offset = isBlock ? this.#receiver!.takeRun(bytes, offset, length, end) : offset + length;
+      const next = offset + length;
+      if (this.messages === null) {
+        this.choice.overhear(bytes, offset, length, now);
+      } else if (this.phase === 'receiving') {
+        const isOfStream = this.messages.isOfStream(bytes, offset, isFromServer, now);
+        if (!isOfStream || !this.takeStreamed(bytes, offset, length, now)) {
+          this.packetsBad++;
+        } else if (packetType(bytes, offset) === PacketType.block) {
+          isStream = true;
+          offset = this.receiver!.intake.takeRun(bytes, offset, length, end);
+          continue;
+        }
+      }
+      offset = next;
     }
     return isStream;
   }
 
-  /** @returns whether it was a block packet that was taken: those that continue it may follow */
-  #handleGroupPacket(
-    bytes: Buffer,
-    offset: number,
-    length: number,
-    isFromServer: boolean,
-    now: number,
-  ): boolean {
-    const reception = this.#reception;
-    if (reception === null) {
-      this.#overhear(bytes, offset, length, now);
-      return false;
+  /** Of a sealed stream all but blocks is opened first. */
+  private takeStreamed(bytes: Buffer, offset: number, length: number, now: number): boolean {
+    const { sealing } = this.choice;
+    if (sealing === null || packetType(bytes, offset) === PacketType.block) {
+      return this.take(bytes, offset, length, null, now);
     }
-    if (!isFromServer || this.#phase !== 'receiving') {
-      if (!isFromServer) this.#packetsBad++;
-      if (this.#phase === 'receiving') reception.handleStranger(bytes, offset, now);
-      return false;
-    }
-    return reception.handlePacket(bytes, offset, length, now);
-  }
-
-  /** Before the target is open, packets only tell that a server is there, and how many wait for it. */
-  #overhear(bytes: Buffer, offset: number, length: number, now: number): void {
-    if (packetType(bytes, offset) === PacketType.status) {
-      const status = decodeStatus(bytes.subarray(offset, offset + length));
-      const { description } = this;
-      const isOwn = description === null || status?.session === description.session;
-      if (status !== null && isOwn) this.#spread.windowMs = status.requestWindowMs;
-      if (status !== null) this.#spread.tellJoin(status.joinWindowMs, now);
-    }
-    if (this.#phase !== 'discovering') return;
-    this.#tell(this.#hearsay.hear(packetType(bytes, offset), now));
-    this.#choice.hurry(now);
-  }
-
-  /** Takes what came of a store order. */
-  handleStored(order: StoreOrder, outcome: StoreOutcome, now: number): void {
-    this.#patience.progressed(now);
-    this.#receiver?.handleStored(order, outcome, now);
-  }
-
-  /** Next chunk to write, or null. */
-  pollStore(): StoreOrder | null {
-    return this.#receiver?.pollStore() ?? null;
-  }
-
-  /** Next place on the target to look at, or null. */
-  pollCheck(): CheckOrder | null {
-    return this.#receiver?.pollCheck() ?? null;
-  }
-
-  /** Takes what was found there. */
-  handleChecked(order: CheckOrder, outcome: CheckOutcome, now: number): void {
-    this.#patience.progressed(now);
-    this.#receiver?.handleChecked(order, outcome, now);
+    const plain = sealing.openGroup(bytes.subarray(offset, offset + length));
+    return plain !== null && this.take(plain, 0, plain.length, null, now);
   }
 
   /**
-   * The proven copy is synced: reads it back, and proves it once more.
-   * @returns false when nothing is left to read back
+   * Takes one packet: of the stream, or an answer.
+   * @param from the sender of an answer; null for the stream
+   * @returns false for one that is bad
    */
-  verify(now: number): boolean {
-    if (this.#phase !== 'proven') throw new Error('verify out of order');
-    if (!this.#receiver!.verify()) return false;
-    this.#phase = 'receiving';
-    this.#patience.begin(now);
+  private take(
+    bytes: Buffer,
+    offset: number,
+    length: number,
+    from: Address | null,
+    now: number,
+  ): boolean {
+    const type = packetType(bytes, offset);
+    if (isAnswer(type) !== (from !== null)) return false;
+    switch (type) {
+      case PacketType.block:
+        return this.streamed(this.receiver!.intake.takeBlock(bytes, offset, length, now), now);
+      case PacketType.zeroRanges: {
+        const packet = bytes.subarray(offset, offset + length);
+        return this.streamed(this.receiver!.intake.takeZeroRanges(packet), now);
+      }
+      case PacketType.blockChecks:
+        return this.receiver!.takeChecks(bytes.subarray(offset, offset + length), now);
+      case PacketType.status:
+        return this.messages!.takeStatus(bytes.subarray(offset, offset + length), now);
+      case PacketType.notice:
+        return this.messages!.takeNotice(bytes.subarray(offset, offset + length), now);
+      case PacketType.imageDescription:
+        return this.takeDescription(bytes, from!, now);
+      case PacketType.statement:
+        return this.takeStatement(bytes, from!, now);
+      case PacketType.farewell:
+        return this.takeFarewell(bytes, from!, now);
+      default:
+        return false;
+    }
+  }
+
+  private takeFarewell(bytes: Buffer, from: Address, now: number): boolean {
+    const farewell = this.choice.readFarewell(bytes, from);
+    if (farewell === null) return false;
+    const isProven = this.choice.sealing !== null;
+    if (farewell.isDropped && isProven) this.choice.failDropped();
+    else if (farewell.isDropped) this.messages?.hearDropped(now);
+    else if (this.phase === 'parting') this.phase = 'ended';
     return true;
   }
 
-  handleTimeout(now: number): void {
-    this.#patience.wake(now, this.nextDeadline());
-    if (this.failure !== null || this.#phase === 'finished') return;
-    if (this.#phase === 'discovering') {
-      const request = this.#choice.pollRequest(now);
-      if (request !== null) this.#outgoing.push({ bytes: request, to: null });
-      this.#askElsewhere(now);
-      this.#decide(now);
+  /** @param isTaken whether what came of the stream was sound */
+  private streamed(isTaken: boolean, now: number): boolean {
+    if (!isTaken) return false;
+    this.receiver!.streamed(now);
+    this.liveness.streamed(now);
+    this.liveness.progressed(now);
+    return true;
+  }
+
+  private takeDescription(bytes: Buffer, from: Address, now: number): boolean {
+    const description = this.choice.readDescription(bytes, from);
+    if (description === null) return false;
+    if (this.phase === 'discovering') {
+      this.choice.consider(description, from, now);
+      this.decide(now);
+    } else if (this.phase === 'receiving') {
+      return this.messages!.takeDescription(description, from, now);
+    } else if (this.phase === 'parting') {
+      this.messages!.takeLateDescription(description, from, now);
     }
-    if (this.#phase === 'receiving') this.#tendReceiving(now);
-    if (this.#phase === 'parting') this.#tendParting(now);
-    if (this.#phase === 'proven') this.#tellSyncing(now);
-    const isWaiting = this.#phase === 'discovering' || this.#phase === 'receiving';
-    if (!isWaiting || !this.#patience.isOver(now)) return;
-    this.#failure ??= this.#choice.noServer(this.#patience.isSilentSinceProgress);
+    return true;
   }
 
-  #askElsewhere(now: number): void {
-    this.#tell(this.#hearsay.handleTimeout(now));
-    const to = this.#hearsay.pollElsewhere(now);
-    if (to !== null) this.#outgoing.push({ bytes: this.#choice.newRequest(), to });
+  private takeStatement(bytes: Buffer, from: Address, now: number): boolean {
+    if (!this.choice.takeStatement(bytes, from, now)) return false;
+    if (this.phase === 'discovering') this.decide(now);
+    return true;
   }
 
-  #tendReceiving(now: number): void {
-    const receiver = this.#receiver!;
+  private decide(now: number): void {
+    if (!this.choice.decide(now)) return;
+    this.phase = 'opening';
+    this.step = { kind: 'open', description: this.choice.description! };
+    this.liveness.heard(now);
+  }
+
+  /** The target is open: asks for everything. */
+  handleOpened(target: Target, now: number): void {
+    if (this.phase !== 'opening') throw new Error('opened out of order');
+    const { config, choice, spread, outbox } = this;
+    this.phase = 'receiving';
+    this.stash.maxBytes = target.stashBytes;
+    this.receiver = new Receiver({ config, choice, spread, outbox, target }, now);
+    const { liveness, receiver } = this;
+    this.messages = new ServerMessages(choice, liveness, receiver, outbox, config.giveUpMs, now);
+    this.liveness.begin(now);
+  }
+
+  /** Takes what came of a store order. Packets that waited for its memory are taken now. */
+  handleStored(order: StoreOrder, outcome: StoreOutcome, now: number): void {
+    const receiver = this.receiver!;
+    this.liveness.progressed(now);
+    receiver.handleStored(order, outcome, now);
+    while (!this.stash.isEmpty && !receiver.isExhausted) {
+      const { bytes, isFromServer } = this.stash.take();
+      this.takeGroup(bytes, 0, bytes.length, isFromServer, now);
+    }
+  }
+
+  /** Takes what was found on the target. */
+  handleChecked(order: CheckOrder, outcome: CheckOutcome, now: number): void {
+    this.liveness.progressed(now);
+    this.receiver!.handleChecked(order, outcome, now);
+  }
+
+  /** The proven copy is on the disk, and can be read back. */
+  handleSynced(now: number): void {
+    if (this.phase !== 'settling') throw new Error('synced out of order');
+    this.receiver!.verify();
+    this.phase = 'receiving';
+    this.liveness.begin(now);
+  }
+
+  /** All is done with the target: tells the server, and parts. */
+  handleFinished(now: number): void {
+    if (this.phase !== 'settling') throw new Error('finished out of order');
+    this.phase = 'parting';
+    this.finalReport = new FinalReport(this.spread, now);
+  }
+
+  /**
+   * The next thing to do.
+   * @param isMidway more packets are about to be handed in: only what the disk can begin with
+   */
+  pollOutput(now: number, isMidway = false): ClientOutput {
+    if (!isMidway && now >= this.dueMs) this.tick(now);
+    const order = this.receiver?.pollOrder() ?? null;
+    if (order !== null) return order;
+    this.wait.untilMs = now;
+    if (isMidway) return this.wait;
+    const packet = this.outbox.pollPacket();
+    if (packet !== undefined) return this.sealed(packet);
+    const event = this.outbox.pollEvent();
+    if (event !== undefined) return { kind: 'event', event };
+    this.receiver?.decide(now);
+    const { failure, step } = this;
+    if (failure !== null || this.phase === 'ended') return { kind: 'end', failure };
+    this.step = null;
+    if (step !== null) return step;
+    this.wait.untilMs = this.dueMs;
+    return this.wait;
+  }
+
+  private sealed(packet: Transmit): Transmit {
+    const { sealing } = this.choice;
+    return sealing === null ? packet : { ...packet, bytes: sealing.seal(packet.bytes) };
+  }
+
+  private tick(now: number): void {
+    this.liveness.wake(now, this.dueMs);
+    if (this.phase === 'discovering') {
+      this.choice.tick(now);
+      this.decide(now);
+    } else if (this.phase === 'receiving') {
+      this.tickReceiving(now);
+    } else if (this.phase === 'settling') {
+      this.tellSyncing(now);
+    } else if (this.phase === 'parting') {
+      this.tickParting(now);
+    }
+    const isWaiting = this.phase === 'discovering' || this.phase === 'receiving';
+    if (!isWaiting || !this.liveness.isOver(now)) return;
+    this.choice.failNoServer(this.liveness.isSilentSinceProgress);
+  }
+
+  private tickReceiving(now: number): void {
+    const receiver = this.receiver!;
     // Whoever leaves packets where they are cannot say that none come.
-    if (receiver.isCrowded) this.#patience.heard(now);
-    receiver.handleTimeout(now);
-    if (receiver.isProven) {
-      this.#phase = 'proven';
-      this.#syncingDueMs = now + FIRST_SYNCING_MS;
+    if (receiver.isCrowded) this.liveness.heard(now);
+    if (receiver.isCompared || receiver.isProven) {
+      this.settle(now);
       return;
     }
-    this.#reception!.handleTimeout(now);
+    receiver.tick(now);
+    this.messages!.tick(now);
+  }
+
+  private settle(now: number): void {
+    const { isCompared, wantsVerifying, checks } = this.receiver!;
+    this.phase = 'settling';
+    if (isCompared) this.step = { kind: 'compared', differing: checks.differingRuns };
+    else this.step = { kind: wantsVerifying ? 'sync' : 'finish' };
+    this.syncingDueMs = now + FIRST_SYNCING_MS;
   }
 
   /** The target is brought to the disk, which may take minutes: the server is to know. */
-  #tellSyncing(now: number): void {
-    if (now < this.#syncingDueMs) return;
-    this.#syncingDueMs = now + SYNCING_INTERVAL_MS;
-    const bytes = encodeReport(this.#receiver!.report(now, ClientState.syncing));
-    this.#outgoing.push({ bytes, to: this.#choice.server });
+  private tellSyncing(now: number): void {
+    this.syncingDueMs = now + SYNCING_INTERVAL_MS;
+    this.report(ClientState.syncing, now);
   }
 
-  /** The copy is proven and safe on the target: tell the server and part. */
-  part(now: number): void {
-    this.#phase = 'parting';
-    this.#parting = new Parting(this.#spread, now);
-  }
-
-  /** The client ends without a copy: tell the server once. */
-  leave(now: number): void {
-    if (this.#choice.server === null || this.#phase === 'finished') return;
-    const state = this.failure === null ? ClientState.leaving : ClientState.failed;
-    const report = this.#receiver?.report(now, state) ?? this.#emptyReport(state);
-    this.#outgoing.push({ bytes: encodeReport(report), to: this.#choice.server });
-  }
-
-  #emptyReport(state: ClientStateId): Report {
-    const { session, position } = this.description!;
-    const { client } = this.#config;
-    const nothing = { missingChunks: 0, provenChunks: 0, packetsReceived: 0, packetsLost: 0 };
-    return { session, client, position, state, clockUs: 0, receiveBufferBytes: 0, ...nothing };
-  }
-
-  #tendParting(now: number): void {
-    const parting = this.#parting!;
-    if (parting.take(now)) {
-      if (parting.isLate) {
-        this.#outgoing.push({ bytes: this.#choice.newRequest(), to: null });
-      }
-      const state = this.isCompared ? ClientState.compared : ClientState.done;
-      const bytes = encodeReport(this.#receiver!.report(now, state));
-      this.#outgoing.push({ bytes, to: this.#choice.server });
+  private tickParting(now: number): void {
+    const finalReport = this.finalReport!;
+    if (finalReport.take(now)) {
+      if (finalReport.isLate) this.choice.ask(null);
+      this.report(this.isCompared ? ClientState.compared : ClientState.done, now);
     }
-    if (!parting.isOver) return;
-    const text = 'the server did not answer the last report: it may not have counted this machine';
-    this.#events.push({ type: 'notice', text });
-    this.#phase = 'finished';
+    if (!finalReport.isOver) return;
+    this.outbox.notice(
+      'the server did not answer the last report: it may not have counted this machine',
+    );
+    this.phase = 'ended';
   }
 
-  pollTransmit(): ClientTransmit | null {
-    const own = this.#outgoing.shift();
-    if (own !== undefined) return own;
-    const bytes = this.#phase === 'receiving' ? this.#receiver!.pollRequest() : null;
-    return bytes === null ? null : { bytes, to: this.#choice.server };
+  private report(state: ClientStateId, now: number): void {
+    this.outbox.send(encodeReport(this.receiver!.report(now, state)), this.choice.server);
   }
 
-  /** When `handleTimeout` has something to do, in ms on the caller's clock. */
-  nextDeadline(): number {
-    switch (this.#phase) {
+  /** When there is something to do that nothing handed in brings about. */
+  private get dueMs(): number {
+    if (this.failure !== null) return Number.POSITIVE_INFINITY;
+    switch (this.phase) {
       case 'discovering':
-        return Math.min(this.#patience.turnDueMs, this.#choice.dueMs, this.#hearsay.dueMs);
-      case 'receiving':
-        if (this.#receiver!.isProven) return Number.NEGATIVE_INFINITY;
-        return Math.min(this.#patience.dueMs, this.#receiver!.dueMs);
-      case 'proven':
-        return this.#syncingDueMs;
+        return Math.min(this.liveness.turnDueMs, this.choice.dueMs);
+      case 'receiving': {
+        const { isCompared, isProven, dueMs } = this.receiver!;
+        if (isCompared || isProven) return Number.NEGATIVE_INFINITY;
+        return Math.min(this.liveness.dueMs, this.messages!.dueMs, dueMs);
+      }
+      case 'settling':
+        return this.syncingDueMs;
       case 'parting':
-        return this.#parting!.dueMs;
+        return this.finalReport!.dueMs;
       default:
         return Number.POSITIVE_INFINITY;
     }
   }
 
-  pollEvents(): ClientEvent[] {
-    const events = this.#events;
-    const received = this.#receiver?.pollEvents() ?? [];
-    if (events.length > 0) this.#events = [];
-    return events.length > 0 ? events.concat(received) : received;
+  /**
+   * What to tell the server last, when the client ends without a copy; null for nothing.
+   * @param cause why the driver could not go on; null when it was stopped
+   */
+  goodbye(now: number, cause: Error | null = null): Transmit | null {
+    const { server } = this.choice;
+    if (server === null || this.phase === 'ended') return null;
+    const failure = this.failure ?? cause;
+    const state = failure === null ? ClientState.leaving : ClientState.failed;
+    const { receiver, choice, config } = this;
+    const report =
+      receiver?.report(now, state) ?? emptyReport(config.client, choice.description!, state);
+    const reason = (failure?.message ?? '').replace(/\s*\n\s*/g, ' / ');
+    const bytes = encodeReport({ ...report, reason });
+    return this.sealed({ kind: 'transmit', bytes, to: server });
+  }
+
+  /** False while packets of the group had better stay in the socket. */
+  get wantsPackets(): boolean {
+    return this.stash.isEmpty && this.receiver?.isCrowded !== true;
+  }
+
+  /** Why the client cannot go on, or null. */
+  get failure(): Failure | null {
+    return this.outbox.failure;
+  }
+
+  /** All chunks are proven: the driver brings the target to the disk. */
+  get isProven(): boolean {
+    return this.phase === 'settling' && this.receiver!.isProven;
+  }
+
+  /** Of a target that is only checked: all of it has been compared with the image. */
+  get isCompared(): boolean {
+    return this.receiver?.isCompared ?? false;
+  }
+
+  /** The server that was chosen. */
+  get serverAddress(): string | null {
+    return this.choice.server?.address ?? null;
+  }
+
+  /** Where the stream is to come from; null before a server is chosen, and once it came. */
+  get awaitedStream(): string | null {
+    return this.receiver?.hasHeard ? null : this.choice.streamAddress;
+  }
+
+  /** The image's id in hex, once it is known. */
+  get mapId(): string | null {
+    return this.receiver?.mapId ?? null;
+  }
+
+  get description(): ImageDescription | null {
+    return this.choice.description;
   }
 
   progress(): ClientProgress {
-    const progress = this.#receiver?.progress() ?? emptyProgress();
-    progress.packetsBad += this.#packetsBad + (this.#reception?.packetsBad ?? 0);
+    const progress = this.receiver?.progress() ?? { ...NO_PROGRESS };
+    progress.packetsBad += this.packetsBad;
+    const isHeld = progress.awaitedClients !== null;
+    if (isHeld && progress.state === 'receiving') progress.state = 'waiting';
     if (this.failure !== null) progress.state = 'failed';
-    else if (this.#phase === 'proven') progress.state = 'syncing';
-    else if (this.#phase === 'parting' || this.#phase === 'finished') progress.state = 'done';
+    else if (this.isProven) progress.state = 'syncing';
+    else if (this.phase === 'parting' || this.phase === 'ended') progress.state = 'done';
     return progress;
   }
 }

@@ -14,8 +14,8 @@ export type RangeVisitor = (first: number, count: number) => unknown;
 export class Bitmap {
   readonly length: number;
   // Bits past `length` stay 0, so counting and searching need no special last word.
-  readonly #words: Uint32Array;
-  #count = 0;
+  private readonly words: Uint32Array;
+  private setCount = 0;
 
   /** @param length how many bits, all clear: 0 to 2**31 - 1 */
   constructor(length: number) {
@@ -23,92 +23,95 @@ export class Bitmap {
       throw new RangeError(`a bitmap of ${length} bits`);
     }
     this.length = length;
-    this.#words = new Uint32Array(Math.ceil(length / 32));
+    this.words = new Uint32Array(Math.ceil(length / 32));
   }
 
   /** How many bits are set. Kept up to date, so it costs nothing. */
   get count(): number {
-    return this.#count;
+    return this.setCount;
   }
 
   get isFull(): boolean {
-    return this.#count === this.length;
+    return this.setCount === this.length;
   }
 
   get isEmpty(): boolean {
-    return this.#count === 0;
+    return this.setCount === 0;
   }
 
-  /** @throws RangeError outside the bitmap, as all methods here: numbers from the network are checked before. */
+  /**
+   * @throws RangeError outside the bitmap, as all methods here: numbers from the network are
+   * checked before.
+   */
   has(index: number): boolean {
-    this.#check(index);
-    return ((this.#words[index >>> 5]! >>> (index & 31)) & 1) === 1;
+    this.check(index);
+    return ((this.words[index >>> 5]! >>> (index & 31)) & 1) === 1;
   }
 
   /** @returns true if the bit was clear */
   set(index: number): boolean {
-    this.#check(index);
+    this.check(index);
     const at = index >>> 5;
-    const word = this.#words[at]!;
+    const word = this.words[at]!;
     const bit = 1 << (index & 31);
     if ((word & bit) !== 0) return false;
-    this.#words[at] = word | bit;
-    this.#count += 1;
+    this.words[at] = word | bit;
+    this.setCount += 1;
     return true;
   }
 
   /** @returns true if the bit was set */
   clear(index: number): boolean {
-    this.#check(index);
+    this.check(index);
     const at = index >>> 5;
-    const word = this.#words[at]!;
+    const word = this.words[at]!;
     const bit = 1 << (index & 31);
     if ((word & bit) === 0) return false;
-    this.#words[at] = word & ~bit;
-    this.#count -= 1;
+    this.words[at] = word & ~bit;
+    this.setCount -= 1;
     return true;
   }
 
   /** @returns how many bits were clear before */
   setRange(first: number, count: number): number {
-    this.#checkRange(first, count);
-    const before = this.#count;
-    const words = this.#words;
+    this.checkRange(first, count);
+    const before = this.setCount;
+    const words = this.words;
     for (let from = first, end = first + count; from < end; from = (from | 31) + 1) {
       const at = from >>> 5;
       const word = words[at]!;
       const added = rangeMask(from, end) & ~word;
       if (added !== 0) {
         words[at] = word | added;
-        this.#count += countBits(added);
+        this.setCount += countBits(added);
       }
     }
-    return this.#count - before;
+    return this.setCount - before;
   }
 
   /** @returns how many bits were set before */
   clearRange(first: number, count: number): number {
-    this.#checkRange(first, count);
-    const before = this.#count;
-    const words = this.#words;
+    this.checkRange(first, count);
+    const before = this.setCount;
+    const words = this.words;
     for (let from = first, end = first + count; from < end; from = (from | 31) + 1) {
       const at = from >>> 5;
       const word = words[at]!;
       const removed = rangeMask(from, end) & word;
       if (removed !== 0) {
         words[at] = word & ~removed;
-        this.#count -= countBits(removed);
+        this.setCount -= countBits(removed);
       }
     }
-    return before - this.#count;
+    return before - this.setCount;
   }
 
   /** How many bits of the range are set. */
   countRange(first: number, count: number): number {
-    this.#checkRange(first, count);
+    this.checkRange(first, count);
     let sum = 0;
     for (let from = first, end = first + count; from < end; from = (from | 31) + 1) {
-      const word = this.#words[from >>> 5]!;
+      const word = this.words[from >>> 5]!;
       if (word !== 0) sum += countBits(rangeMask(from, end) & word);
     }
     return sum;
@@ -120,23 +123,23 @@ export class Bitmap {
    * @param to with room for whole 32-bit words
    */
   writeRange(first: number, count: number, to: Buffer): void {
-    this.#checkRange(first, count);
+    this.checkRange(first, count);
     if ((first & 31) !== 0) throw new RangeError(`bits from ${first}, within a word`);
     const end = first + count;
     for (let from = first; from < end; from += 32) {
-      const word = this.#words[from >>> 5]! & rangeMask(from, end);
+      const word = this.words[from >>> 5]! & rangeMask(from, end);
       to.writeUInt32LE(word >>> 0, (from - first) >>> 3);
     }
   }
 
   /** The first set bit at or after `from`, or -1. `from` may be at or past the end. */
   nextSet(from: number): number {
-    return this.#next(from, 0);
+    return this.next(from, 0);
   }
 
   /** The first clear bit at or after `from`, or -1. `from` may be at or past the end. */
   nextClear(from: number): number {
-    const found = this.#next(from, ALL);
+    const found = this.next(from, ALL);
     // The unused bits of the last word look clear.
     return found < this.length ? found : -1;
   }
@@ -164,10 +167,10 @@ export class Bitmap {
   }
 
   /** The first set bit of (word XOR flip) at or after `from`; -1 where there is no more. */
-  #next(from: number, flip: number): number {
+  private next(from: number, flip: number): number {
     if (!(from >= 0)) throw new RangeError(`search from ${from}`);
     if (from >= this.length) return -1;
-    const words = this.#words;
+    const words = this.words;
     let at = from >>> 5;
     let word = (words[at]! ^ flip) & (ALL << (from & 31));
     while (word === 0) {
@@ -178,14 +181,14 @@ export class Bitmap {
     return at * 32 + 31 - Math.clz32(word & -word);
   }
 
-  #check(index: number): void {
+  private check(index: number): void {
     // The shift also turns away fractions and NaN.
     if (index >>> 0 !== index || index >= this.length) {
       throw new RangeError(`bit ${index} of ${this.length}`);
     }
   }
 
-  #checkRange(first: number, count: number): void {
+  private checkRange(first: number, count: number): void {
     if (first >>> 0 !== first || count >>> 0 !== count || first + count > this.length) {
       throw new RangeError(`bits ${first}+${count} of ${this.length}`);
     }

@@ -7,8 +7,10 @@ import {
   type Digest,
   encodePage,
   encodeRoot,
+  type Kind,
   MapPage,
-  pageDigestOf,
+  type PageEntry,
+  pageEntryOf,
   parseRoot,
 } from './map-format.js';
 
@@ -16,6 +18,7 @@ export {
   DIGEST_BYTES,
   type Digest,
   encodePage,
+  type Kind,
   largestPageLength,
   rootLength,
 } from './map-format.js';
@@ -37,9 +40,13 @@ export class BlockMap {
   readonly root: Buffer;
   /** How many chunks hold data. */
   readonly dataCount: number;
-  readonly #pages: readonly (FinishedPage | null)[];
+  private readonly pages: readonly (FinishedPage | null)[];
 
-  /** Made by BlockMapBuilder.finish and BlockMap.decode, which vouch for the parts. */
+  /**
+   * @param pages null for those that never travel
+   *
+   * Made by BlockMapBuilder.finish and BlockMap.decode, which vouch for the parts.
+   */
   constructor(
     geometry: Geometry,
     root: Buffer,
@@ -49,39 +56,43 @@ export class BlockMap {
     this.geometry = geometry;
     this.root = root;
     this.id = id;
-    this.#pages = pages;
+    this.pages = pages;
     this.dataCount = pages.reduce((sum, page) => sum + (page?.page.dataCount ?? 0), 0);
   }
 
-  /** The bytes of a page, or null when its chunks are all zero. */
+  /** The bytes of a page, or null when its chunks are all zero, or all free. */
   page(page: number): Buffer | null {
-    return this.#page(page)?.bytes ?? null;
+    return this.finishedPage(page)?.bytes ?? null;
   }
 
-  /** A page with its digest, or null when its chunks are all zero. */
+  /** A page with its digest, or null when its chunks are all zero, or all free. */
   finishedPage(page: number): FinishedPage | null {
-    return this.#page(page);
+    const found = this.pages[page];
+    if (found === undefined) throw new RangeError(`page ${page} of ${this.pages.length}`);
+    return found;
   }
 
-  isZero(chunk: number): boolean {
-    return !(this.#pageOf(chunk)?.page.isData(chunk % CHUNKS_PER_PAGE) ?? false);
+  kindOf(chunk: number): Kind {
+    const page = this.pageOf(chunk);
+    if (page !== null) return page.page.kindOf(chunk % CHUNKS_PER_PAGE);
+    return pageEntryOf(this.root, this.geometry.pageOf(chunk)) === 'free' ? 'free' : 'zero';
   }
 
-  /** The chunk's digest: a view; null for a zero chunk. */
+  /** The chunk's digest: a view; null for one that is no data. */
   digestOf(chunk: number): Buffer | null {
-    return this.#pageOf(chunk)?.page.digestOf(chunk % CHUNKS_PER_PAGE) ?? null;
+    return this.pageOf(chunk)?.page.digestOf(chunk % CHUNKS_PER_PAGE) ?? null;
   }
 
   /**
    * The map as a file, in parts to be written one after the other:
    *
-   *     "MCBMAPF1" | id, 32 bytes | root length u32 | root | pages that are not all zero
+   *     "MCBMAPF1" | id, 32 bytes | root length u32 | root | pages that travel
    *
    * with a u32 length before each page. The id guards the root, as the root guards the pages.
    */
   encode(): Buffer[] {
     const parts = [FILE_MAGIC, this.id, lengthPrefix(this.root), this.root];
-    for (const page of this.#pages) {
+    for (const page of this.pages) {
       if (page !== null) parts.push(lengthPrefix(page.bytes), page.bytes);
     }
     return parts;
@@ -104,8 +115,8 @@ export class BlockMap {
     if (geometry === null) return null;
     const pages: (FinishedPage | null)[] = [];
     for (let number = 0; number < geometry.pageCount; number += 1) {
-      const expected = pageDigestOf(root, number);
-      if (expected === null) {
+      const expected = pageEntryOf(root, number);
+      if (typeof expected === 'string') {
         pages.push(null);
         continue;
       }
@@ -118,15 +129,9 @@ export class BlockMap {
     return reader.isAtEnd ? new BlockMap(geometry, root, id, pages) : null;
   }
 
-  #pageOf(chunk: number): FinishedPage | null {
+  private pageOf(chunk: number): FinishedPage | null {
     if (!this.geometry.hasChunk(chunk)) throw new RangeError(`chunk ${chunk}`);
-    return this.#page(this.geometry.pageOf(chunk));
-  }
-
-  #page(page: number): FinishedPage | null {
-    const found = this.#pages[page];
-    if (found === undefined) throw new RangeError(`page ${page} of ${this.#pages.length}`);
-    return found;
+    return this.finishedPage(this.geometry.pageOf(chunk));
   }
 }
 
@@ -137,40 +142,44 @@ export class BlockMap {
  */
 export class BlockMapBuilder {
   readonly geometry: Geometry;
-  readonly #digest: Digest;
-  readonly #known: Bitmap;
-  readonly #data: Bitmap;
-  /** Of pages that are not finished: a digest's place for each chunk. Made for the first data chunk. */
-  readonly #digests: (Buffer | null)[];
-  readonly #finished: (FinishedPage | null)[];
-  readonly #unknownInPage: Uint16Array;
-  #map: BlockMap | null = null;
+  private readonly digest: Digest;
+  private readonly known: Bitmap;
+  private readonly data: Bitmap;
+  private readonly free: Bitmap;
+  /**
+   * Of pages that are not finished: a digest's place for each chunk. Made for the first data chunk.
+   */
+  private readonly digests: (Buffer | null)[];
+  private readonly finished: (FinishedPage | null)[];
+  private readonly unknownInPage: Uint16Array;
+  private map: BlockMap | null = null;
 
   constructor(geometry: Geometry, digest: Digest) {
     this.geometry = geometry;
-    this.#digest = digest;
-    this.#known = new Bitmap(geometry.chunkCount);
-    this.#data = new Bitmap(geometry.chunkCount);
-    this.#digests = new Array(geometry.pageCount).fill(null);
-    this.#finished = new Array(geometry.pageCount).fill(null);
-    this.#unknownInPage = new Uint16Array(geometry.pageCount);
+    this.digest = digest;
+    this.known = new Bitmap(geometry.chunkCount);
+    this.data = new Bitmap(geometry.chunkCount);
+    this.free = new Bitmap(geometry.chunkCount);
+    this.digests = new Array(geometry.pageCount).fill(null);
+    this.finished = new Array(geometry.pageCount).fill(null);
+    this.unknownInPage = new Uint16Array(geometry.pageCount);
     for (let page = 0; page < geometry.pageCount; page += 1) {
-      this.#unknownInPage[page] = geometry.chunksInPage(page);
+      this.unknownInPage[page] = geometry.chunksInPage(page);
     }
   }
 
   /**
    * One that knows the data chunks of a map that was made before. Each of them is held against its
-   * digest when it is read to be sent. Zeros are not read for that, so they are not believed: they
-   * have to be found again.
+   * digest when it is read to be sent. What is not read for that, zeros and what is free, is not
+   * believed: it has to be found again.
    */
   static of(map: BlockMap, digest: Digest): BlockMapBuilder {
     const builder = new BlockMapBuilder(map.geometry, digest);
-    for (let page = 0; page < map.geometry.pageCount; page += 1) builder.#recall(page, map);
+    for (let page = 0; page < map.geometry.pageCount; page += 1) builder.recall(page, map);
     return builder;
   }
 
-  #recall(page: number, map: BlockMap): void {
+  private recall(page: number, map: BlockMap): void {
     const kept = map.finishedPage(page);
     if (kept === null) return;
     const first = this.geometry.firstChunkOf(page);
@@ -183,40 +192,49 @@ export class BlockMapBuilder {
 
   /** How many chunks are known. */
   get knownCount(): number {
-    return this.#known.count;
+    return this.known.count;
   }
 
   get isComplete(): boolean {
-    return this.#known.isFull;
+    return this.known.isFull;
   }
 
   /** The first chunk at or after `from` that is not known yet, or -1. */
   nextUnknown(from: number): number {
-    return this.#known.nextClear(from);
+    return this.known.nextClear(from);
   }
 
-  /** The bytes of a page of which all is known; null for another, or one of zeros. */
+  /** The bytes of a page of which all is known; null for another, or one that never travels. */
   page(page: number): Buffer | null {
-    return this.#finished[page]?.bytes ?? null;
+    return this.finished[page]?.bytes ?? null;
   }
 
   isKnown(chunk: number): boolean {
-    return this.#known.has(chunk);
+    return this.known.has(chunk);
   }
 
   /** Known, and zero. */
   isZero(chunk: number): boolean {
-    return this.#known.has(chunk) && !this.#data.has(chunk);
+    return this.known.has(chunk) && !this.data.has(chunk) && !this.free.has(chunk);
+  }
+
+  isFree(chunk: number): boolean {
+    return this.free.has(chunk);
+  }
+
+  /** How many chunks are known to be free. */
+  get freeCount(): number {
+    return this.free.count;
   }
 
   /** The chunk's digest: a view, so copy what is kept for long; null unless known as data. */
   digestOf(chunk: number): Buffer | null {
-    if (!this.#data.has(chunk)) return null;
+    if (!this.data.has(chunk)) return null;
     const page = this.geometry.pageOf(chunk);
     const slot = chunk % CHUNKS_PER_PAGE;
-    const finished = this.#finished[page]!;
+    const finished = this.finished[page]!;
     if (finished !== null) return finished.page.digestOf(slot);
-    return this.#digests[page]!.subarray(slot * DIGEST_BYTES, (slot + 1) * DIGEST_BYTES);
+    return this.digests[page]!.subarray(slot * DIGEST_BYTES, (slot + 1) * DIGEST_BYTES);
   }
 
   /**
@@ -227,13 +245,13 @@ export class BlockMapBuilder {
    */
   setData(chunk: number, digest32: Uint8Array): boolean {
     if (digest32.length !== DIGEST_BYTES) throw new RangeError(`digest of ${digest32.length}`);
-    if (!this.#known.set(chunk)) return this.digestOf(chunk)?.equals(digest32) ?? false;
-    this.#data.set(chunk);
+    if (!this.known.set(chunk)) return this.digestOf(chunk)?.equals(digest32) ?? false;
+    this.data.set(chunk);
     const page = this.geometry.pageOf(chunk);
     // Room for the page's every chunk is 128 KiB: pages of zeros never have it.
-    this.#digests[page] ??= Buffer.alloc(this.geometry.chunksInPage(page) * DIGEST_BYTES);
-    this.#digests[page].set(digest32, (chunk % CHUNKS_PER_PAGE) * DIGEST_BYTES);
-    this.#learned(page, 1);
+    this.digests[page] ??= Buffer.alloc(this.geometry.chunksInPage(page) * DIGEST_BYTES);
+    this.digests[page].set(digest32, (chunk % CHUNKS_PER_PAGE) * DIGEST_BYTES);
+    this.learned(page, 1);
     return true;
   }
 
@@ -242,44 +260,63 @@ export class BlockMapBuilder {
     return this.setZeroRange(chunk, 1);
   }
 
-  /** Notes zero chunks; those known as data stay so, and make the answer false. */
+  /**
+   * Notes zero chunks; those known as data stay so, and make the answer false. Those that are free
+   * stay so, too: what is free reads as zeros.
+   */
   setZeroRange(first: number, count: number): boolean {
-    const agrees = this.#data.countRange(first, count) === 0;
+    const agrees = this.data.countRange(first, count) === 0;
+    this.learnRange(first, count);
+    return agrees;
+  }
+
+  /** Notes chunks that no file system uses, before anything else is known of them. */
+  setFreeRange(first: number, count: number): void {
+    if (this.known.countRange(first, count) > 0) throw new Error('known, and then free');
+    this.free.setRange(first, count);
+    this.learnRange(first, count);
+  }
+
+  private learnRange(first: number, count: number): void {
     for (let from = first, end = first + count; from < end; ) {
       const page = this.geometry.pageOf(from);
       const next = Math.min(end, this.geometry.firstChunkOf(page + 1));
-      this.#learned(page, this.#known.setRange(from, next - from));
+      this.learned(page, this.known.setRange(from, next - from));
       from = next;
     }
-    return agrees;
   }
 
   /** @throws Error while a chunk is unknown. May be asked again: the map is made once. */
   finish(): BlockMap {
     if (!this.isComplete) throw new Error('the block map has gaps');
-    if (this.#map === null) {
-      const digests = this.#finished.map((page) => page?.digest ?? null);
-      const root = encodeRoot(this.geometry, digests);
-      this.#map = new BlockMap(this.geometry, root, this.#digest(root), this.#finished);
+    if (this.map === null) {
+      const entries = this.finished.map((page, number) => page?.digest ?? this.entryOf(number));
+      const root = encodeRoot(this.geometry, entries);
+      this.map = new BlockMap(this.geometry, root, this.digest(root), this.finished);
     }
-    return this.#map;
+    return this.map;
   }
 
-  #learned(page: number, count: number): void {
+  /** Of a page that never travels: all its chunks are of one kind. */
+  private entryOf(page: number): PageEntry {
+    return this.free.has(this.geometry.firstChunkOf(page)) ? 'free' : 'zero';
+  }
+
+  private learned(page: number, count: number): void {
     if (count === 0) return;
-    const left = this.#unknownInPage[page]! - count;
-    this.#unknownInPage[page] = left;
-    if (left === 0) this.#finishPage(page);
+    const left = this.unknownInPage[page]! - count;
+    this.unknownInPage[page] = left;
+    if (left === 0) this.finishPage(page);
   }
 
-  #finishPage(number: number): void {
-    const digests = this.#digests[number]!;
-    if (digests === null) return;
-    const bytes = encodePage(this.geometry, number, this.#data, digests);
-    const page = MapPage.parse(bytes, this.geometry.chunksInPage(number));
+  private finishPage(number: number): void {
+    const { geometry, data, free } = this;
+    const bytes = encodePage(geometry, number, data, free, this.digests[number]!);
+    if (bytes === null) return;
+    const page = MapPage.parse(bytes, geometry.chunksInPage(number));
     if (page === null) throw new Error(`page ${number} came out wrong`);
-    this.#finished[number] = { bytes, digest: this.#digest(bytes), page };
-    this.#digests[number] = null;
+    this.finished[number] = { bytes, digest: this.digest(bytes), page };
+    this.digests[number] = null;
   }
 }
 
@@ -290,23 +327,23 @@ function lengthPrefix(part: Buffer): Buffer {
 }
 
 class PartReader {
-  readonly #bytes: Buffer;
-  #offset = 0;
+  private readonly bytes: Buffer;
+  private offset = 0;
 
   constructor(bytes: Buffer) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
   }
 
   get isAtEnd(): boolean {
-    return this.#offset === this.#bytes.length;
+    return this.offset === this.bytes.length;
   }
 
   /** The next bytes, or null where there are not so many. */
   take(length: number): Buffer | null {
-    const start = this.#offset;
-    if (length > this.#bytes.length - start) return null;
-    this.#offset += length;
-    return this.#bytes.subarray(start, this.#offset);
+    const start = this.offset;
+    if (length > this.bytes.length - start) return null;
+    this.offset += length;
+    return this.bytes.subarray(start, this.offset);
   }
 
   /** The next length and as many bytes. */

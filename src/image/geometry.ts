@@ -1,22 +1,22 @@
 /** How an image is cut into chunks, and the chunks into pages of the block map. */
 
 /**
- * The usual chunk. What a chunk costs on both sides, whatever its length, weighs a quarter of what it does at
- * 256 KiB, and a chunk still fits the processor's cache.
+ * The usual chunk. What a chunk costs on both sides, whatever its length, weighs a quarter of what
+ * it does at 256 KiB, and a chunk still fits the processor's cache.
  */
 export const DEFAULT_CHUNK_SIZE_BYTES = 1024 * 1024;
 
 /** A smaller chunk would be mostly header. Only tests come near. */
-export const SMALLEST_CHUNK_SIZE_BYTES = 16;
+const MIN_CHUNK_SIZE_BYTES = 16;
 
 /** A chunk's length travels in 24 bits, and a client holds several chunks in memory at once. */
-export const LARGEST_CHUNK_SIZE_BYTES = 8 * 1024 * 1024;
+export const MAX_CHUNK_SIZE_BYTES = 8 * 1024 * 1024;
 
 /** Bounds the memory that a stranger's image description can make a client ask for. */
-export const MOST_CHUNKS = 2 ** 25;
+export const MAX_CHUNKS = 2 ** 25;
 
 /** The largest image there can be: 256 TiB. */
-export const LARGEST_IMAGE_SIZE_BYTES = MOST_CHUNKS * LARGEST_CHUNK_SIZE_BYTES;
+export const MAX_IMAGE_SIZE_BYTES = MAX_CHUNKS * MAX_CHUNK_SIZE_BYTES;
 
 /** Chunks in one page of the block map. A multiple of 32, so pages begin on a bitmap's word. */
 export const CHUNKS_PER_PAGE = 4096;
@@ -29,8 +29,8 @@ const COMFORTABLE_CHUNKS = 2 ** 21;
  *
  * Each data chunk costs 32 bytes of digest on both sides, so the number of chunks bounds the
  * memory: 64 MiB at 2**21 chunks. The default size is doubled until the image has no more
- * chunks than that, but never past 8 MiB (see LARGEST_CHUNK_SIZE_BYTES). From 16 TiB on the
- * chunks stay at 8 MiB and their number grows. An image larger than LARGEST_IMAGE_SIZE_BYTES
+ * chunks than that, but never past 8 MiB (see MAX_CHUNK_SIZE_BYTES). From 16 TiB on the
+ * chunks stay at 8 MiB and their number grows. An image larger than MAX_IMAGE_SIZE_BYTES
  * cannot be served at all; the caller says so.
  *
  * @param imageSizeBytes at least 1
@@ -38,7 +38,7 @@ const COMFORTABLE_CHUNKS = 2 ** 21;
 export function chunkSizeFor(imageSizeBytes: number): number {
   let sizeBytes = DEFAULT_CHUNK_SIZE_BYTES;
   while (
-    sizeBytes < LARGEST_CHUNK_SIZE_BYTES &&
+    sizeBytes < MAX_CHUNK_SIZE_BYTES &&
     Math.ceil(imageSizeBytes / sizeBytes) > COMFORTABLE_CHUNKS
   ) {
     sizeBytes *= 2;
@@ -53,7 +53,7 @@ export class Geometry {
   readonly pageCount: number;
 
   /**
-   * @param sizeBytes the whole image: at least 1, at most LARGEST_IMAGE_SIZE_BYTES
+   * @param sizeBytes the whole image: at least 1, at most MAX_IMAGE_SIZE_BYTES
    * @param chunkSizeBytes every chunk but the last: a power of two from 16 bytes to 8 MiB
    * @throws RangeError where `parse` gives null. Values from the network go through `parse`.
    */
@@ -112,9 +112,9 @@ function fits(sizeBytes: number, chunkSizeBytes: number): boolean {
     Number.isSafeInteger(sizeBytes) &&
     sizeBytes >= 1 &&
     Number.isInteger(chunkSizeBytes) &&
-    chunkSizeBytes >= SMALLEST_CHUNK_SIZE_BYTES &&
-    chunkSizeBytes <= LARGEST_CHUNK_SIZE_BYTES &&
+    chunkSizeBytes >= MIN_CHUNK_SIZE_BYTES &&
+    chunkSizeBytes <= MAX_CHUNK_SIZE_BYTES &&
     (chunkSizeBytes & (chunkSizeBytes - 1)) === 0 &&
-    Math.ceil(sizeBytes / chunkSizeBytes) <= MOST_CHUNKS
+    Math.ceil(sizeBytes / chunkSizeBytes) <= MAX_CHUNKS
   );
 }

@@ -11,6 +11,7 @@ const SECTOR_SIZES = [512, 4096] as const;
 const MBR_SIGNATURE_OFFSET = 510;
 const MBR_ENTRIES_OFFSET = 446;
 const MBR_ENTRY_BYTES = 16;
+const GPT_SIGNATURE = Buffer.from('EFI PART');
 /** Type of the one entry that a protective MBR has. */
 const GPT_PROTECTIVE = 0xee;
 
@@ -33,7 +34,7 @@ export function sectorSizeOf(read: ReadBytes): number {
   const mbr = read(0, 512);
   if (mbr.length < 512 || mbr.readUInt16LE(MBR_SIGNATURE_OFFSET) !== 0xaa55) return 0;
   for (const sectorSizeBytes of SECTOR_SIZES) {
-    if (read(sectorSizeBytes, 8).equals(Buffer.from('EFI PART'))) return sectorSizeBytes;
+    if (read(sectorSizeBytes, 8).equals(GPT_SIGNATURE)) return sectorSizeBytes;
   }
   return sectorSizeOfMbr(mbr, read);
 }
@@ -66,6 +67,16 @@ export interface Leftover {
   lengthBytes: number;
 }
 
+const ALTERNATE_OFFSET = 32;
+
+/** Where the first header says that the second one is, in bytes; null when there is no GPT. */
+export function secondHeaderPlace(read: ReadBytes, sectorSizeBytes: number): number | null {
+  const header = read(sectorSizeBytes, ALTERNATE_OFFSET + 8);
+  const isHeader = header.length === ALTERNATE_OFFSET + 8;
+  if (!isHeader || !header.subarray(0, 8).equals(GPT_SIGNATURE)) return null;
+  return Number(header.readBigUInt64LE(ALTERNATE_OFFSET)) * sectorSizeBytes;
+}
+
 const MD_MAGIC = 0xa92b4efc;
 
 /**
@@ -87,7 +98,8 @@ export function findLeftovers(
   };
   for (const sectorSizeBytes of SECTOR_SIZES) {
     const at = diskBytes - sectorSizeBytes;
-    if (at >= imageBytes && read(at, 8).equals(Buffer.from('EFI PART'))) {
+    if (at < imageBytes || secondHeaderPlace(read, sectorSizeBytes) === at) continue;
+    if (read(at, 8).equals(GPT_SIGNATURE)) {
       note('the second header of an earlier GPT', at, sectorSizeBytes);
     }
   }

@@ -5,7 +5,7 @@
 import { CHECK_BYTES, checkOf, isAsWritten, writeCheck } from './check.js';
 import {
   HEADER_BYTES,
-  LARGEST_CONTROL_PACKET_BYTES,
+  MAX_CONTROL_PACKET_BYTES,
   PacketType,
   packetSession,
   writeHeader,
@@ -27,11 +27,14 @@ export interface BlockChecks {
 
 const BLOCK_CHECKS_BYTES = HEADER_BYTES + 16;
 /** Most checks that one packet carries. */
-export const MOST_BLOCK_CHECKS = Math.floor(
-  (LARGEST_CONTROL_PACKET_BYTES - BLOCK_CHECKS_BYTES - CHECK_BYTES) / CHECK_BYTES,
+export const MAX_BLOCK_CHECKS = Math.floor(
+  (MAX_CONTROL_PACKET_BYTES - BLOCK_CHECKS_BYTES - CHECK_BYTES) / CHECK_BYTES,
 );
 
-/** The checks of the blocks of an encoded chunk, from block `first` on, as many as one packet carries. */
+/**
+ * The checks of the blocks of an encoded chunk, from block `first` on, as many as one packet
+ * carries.
+ */
 export function checksOfBlocks(
   bytes: Uint8Array,
   encodedLength: number,
@@ -40,7 +43,7 @@ export function checksOfBlocks(
 ): number[] {
   const checks: number[] = [];
   for (let at = first * blockSize; at < encodedLength; at += blockSize) {
-    if (checks.length === MOST_BLOCK_CHECKS) break;
+    if (checks.length === MAX_BLOCK_CHECKS) break;
     checks.push(checkOf(bytes, at, Math.min(at + blockSize, encodedLength)));
   }
   return checks;
@@ -65,7 +68,7 @@ export function decodeBlockChecks(bytes: Buffer): BlockChecks | null {
   const end = bytes.length - CHECK_BYTES;
   if (end < BLOCK_CHECKS_BYTES || !isAsWritten(bytes)) return null;
   const count = bytes.readUInt16BE(30);
-  if (count > MOST_BLOCK_CHECKS || end !== BLOCK_CHECKS_BYTES + count * CHECK_BYTES) return null;
+  if (count > MAX_BLOCK_CHECKS || end !== BLOCK_CHECKS_BYTES + count * CHECK_BYTES) return null;
   const checks: number[] = [];
   for (let at = BLOCK_CHECKS_BYTES; at < end; at += CHECK_BYTES) {
     checks.push(bytes.readUInt32BE(at));

@@ -31,7 +31,7 @@ export const Encoding = {
 export type EncodingId = (typeof Encoding)[keyof typeof Encoding];
 
 /** Largest encoded chunk that the 24-bit length field can name. */
-export const LARGEST_ENCODED_BYTES = 0xffffff;
+export const MAX_ENCODED_BYTES = 0xffffff;
 
 /** What a block packet's header says besides its session. */
 export interface BlockFields {
@@ -47,10 +47,10 @@ export interface BlockFields {
 }
 
 /**
- * Writes a block packet's header into `packets` at `offset`; the payload of `payloadBytes` bytes follows it.
- * The session comes in halves, since a BigInt would be taken apart for each packet.
- * Space and encoding share the byte after the 24-bit length with the variant:
- * two bits, two bits, four bits.
+ * Writes a block packet's header into `packets` at `offset`; the payload of `payloadBytes` bytes
+ * follows it. The session comes in halves, since a BigInt would be taken apart for each packet.
+ * Space and encoding share the byte after the 24-bit length with the variant: two bits, two bits,
+ * four bits.
  */
 export function writeBlockHeader(
   packets: DataView,
@@ -60,7 +60,7 @@ export function writeBlockHeader(
   header: BlockFields,
   payloadBytes: number,
 ): void {
-  if (header.encodedLength > LARGEST_ENCODED_BYTES) throw new RangeError('chunk too long');
+  if (header.encodedLength > MAX_ENCODED_BYTES) throw new RangeError('chunk too long');
   const kind = kindOf(header.space, header.encoding, header.variant);
   packets.setUint32(offset, BLOCK_PACKET_BEGIN);
   packets.setUint16(offset + 4, BLOCK_HEADER_BYTES + payloadBytes);
@@ -73,9 +73,10 @@ export function writeBlockHeader(
 }
 
 /**
- * How many block packets, at most `most`, continue the one at `before` in `packets`: each the next block of the
- * same chunk at the next position, in a packet of the same length `length`, with all else alike.
- * A train consists of such packets, so this looks at every packet: at all fields, in seven words.
+ * How many block packets, at most `most`, continue the one at `before` in `packets`: each the next
+ * block of the same chunk at the next position, in a packet of the same length `length`, with all
+ * else alike. A train consists of such packets, so this looks at every packet: at all fields, in
+ * seven words.
  * @param end where the bytes end; nothing beyond is read
  */
 export function countContinuing(

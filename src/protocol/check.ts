@@ -1,8 +1,8 @@
 /**
  * The check at the end of every control packet: CRC-32 as in Ethernet and zlib (IEEE 802.3,
  * reflected polynomial 0xEDB88320). Checksums of UDP miss whole classes of damage, and some network
- * cards do not compute them at all. A control packet that was damaged on its way could end a copy; a
- * damaged block only fails its digest.
+ * cards do not compute them at all. A control packet that was damaged on its way could end a copy;
+ * a damaged block only fails its digest.
  */
 import { readU32, writeU32 } from './words.js';
 

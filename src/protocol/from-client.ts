@@ -5,9 +5,10 @@
 import type { SpaceId } from './block.js';
 import { SPACE_COUNT } from './block.js';
 import { CHECK_BYTES, isAsWritten, writeCheck } from './check.js';
+import { type ClientIdentity, decodeIdentity, encodeIdentity } from './identity.js';
 import {
   HEADER_BYTES,
-  LARGEST_CONTROL_PACKET_BYTES,
+  MAX_CONTROL_PACKET_BYTES,
   PacketType,
   packetSession,
   writeHeader,
@@ -26,9 +27,14 @@ export interface MapRequest {
   isAtOnce?: boolean;
   /** Host name, for the server's display. */
   host: string;
+  /** What else the client tells of itself; nothing if not given. */
+  identity?: ClientIdentity;
 }
 
-/** Blocks still missing of a chunk that has partly arrived. Without runs: checks of all its blocks are wanted. */
+/**
+ * Blocks still missing of a chunk that has partly arrived. Without runs: checks of all its blocks
+ * are wanted.
+ */
 export interface HalfChunk {
   chunk: number;
   runs: Run[];
@@ -61,7 +67,8 @@ export function isEnd(state: ClientStateId): boolean {
   return state === ClientState.done || state === ClientState.compared || isEndWithoutCopy(state);
 }
 
-function isEndWithoutCopy(state: ClientStateId): boolean {
+/** It ends, and what is on its target is no proven copy. */
+export function isEndWithoutCopy(state: ClientStateId): boolean {
   return state === ClientState.failed || state === ClientState.leaving;
 }
 
@@ -81,39 +88,48 @@ export interface Report {
   /** What the kernel granted for the group socket. */
   receiveBufferBytes: number;
   state: ClientStateId;
+  /** Of a client that failed: why, for the operator. Of any other it is '', or not given. */
+  reason?: string;
 }
 
 /**
- * Every map request is this long. Answers have at most three times its length, so that nobody can have
- * a server send much to a forged address for little.
+ * Every map request is this long. Answers have at most three times its length, so that nobody can
+ * have a server send much to a forged address for little.
  */
-export const MAP_REQUEST_BYTES = 400;
+const MAP_REQUEST_BYTES = 400;
 const HOST_OFFSET = 36;
 
-export function encodeMapRequest(request: MapRequest): Buffer {
+/** @param request with a key, also the session that the client joins; 0 while it looks for one */
+export function encodeMapRequest(request: MapRequest & { session?: bigint }): Buffer {
   const host = textBytes(request.host, 63);
+  const identity = encodeIdentity(request.identity ?? {});
   const bytes = Buffer.alloc(MAP_REQUEST_BYTES);
-  writeHeader(bytes, 0, PacketType.mapRequest, bytes.length, 0n);
+  writeHeader(bytes, 0, PacketType.mapRequest, bytes.length, request.session ?? 0n);
   bytes.writeBigUInt64BE(request.client, 16);
   bytes.writeBigUInt64BE(request.machine, 24);
   bytes[32] = host.length;
   bytes[33] = request.isServer ? 1 : 0;
   bytes[34] = request.isAtOnce ? 1 : 0;
+  bytes[35] = identity.length;
   host.copy(bytes, HOST_OFFSET);
+  identity.copy(bytes, HOST_OFFSET + host.length);
   return writeCheck(bytes);
 }
 
 export function decodeMapRequest(bytes: Buffer): MapRequest | null {
   if (bytes.length !== MAP_REQUEST_BYTES || !isAsWritten(bytes)) return null;
   if (bytes[32]! > 63 || bytes[33]! > 1 || bytes[34]! > 1) return null;
-  const host = readText(bytes, HOST_OFFSET, HOST_OFFSET + bytes[32]!);
-  if (host === null) return null;
+  const hostEnd = HOST_OFFSET + bytes[32]!;
+  const host = readText(bytes, HOST_OFFSET, hostEnd);
+  const identity = decodeIdentity(bytes, hostEnd, hostEnd + bytes[35]!);
+  if (host === null || identity === null) return null;
   return {
     client: bytes.readBigUInt64BE(16),
     machine: bytes.readBigUInt64BE(24),
     isServer: bytes[33] === 1,
     isAtOnce: bytes[34] === 1,
     host,
+    identity,
   };
 }
 
@@ -126,7 +142,7 @@ const HALF_RUN_BYTES = 4;
 export const halfChunkBytes = (runs: number): number => HALF_BYTES + runs * HALF_RUN_BYTES;
 /** Room for ranges and half chunks in one block request. */
 export const BLOCK_REQUEST_ROOM_BYTES =
-  LARGEST_CONTROL_PACKET_BYTES - BLOCK_REQUEST_BYTES - CHECK_BYTES;
+  MAX_CONTROL_PACKET_BYTES - BLOCK_REQUEST_BYTES - CHECK_BYTES;
 export const RANGE_BYTES = RUN_BYTES;
 
 export function encodeBlockRequest(request: BlockRequest): Buffer {
@@ -161,7 +177,7 @@ export function encodeBlockRequest(request: BlockRequest): Buffer {
 export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
   const end = bytes.length - CHECK_BYTES;
   if (end < BLOCK_REQUEST_BYTES) return null;
-  if (bytes.length > LARGEST_CONTROL_PACKET_BYTES || !isAsWritten(bytes)) return null;
+  if (bytes.length > MAX_CONTROL_PACKET_BYTES || !isAsWritten(bytes)) return null;
   const space = bytes[28]!;
   if (space >= SPACE_COUNT) return null;
   const rangeCount = bytes.readUInt16BE(32);
@@ -198,11 +214,15 @@ export function decodeBlockRequest(bytes: Buffer): BlockRequest | null {
   };
 }
 
-const REPORT_BYTES = HEADER_BYTES + 44 + CHECK_BYTES;
+const REASON_OFFSET = HEADER_BYTES + 44;
+/** Without a reason. */
+const REPORT_BYTES = REASON_OFFSET + CHECK_BYTES;
+const MAX_REASON_BYTES = 255;
 
 export function encodeReport(report: Report): Buffer {
-  const bytes = Buffer.alloc(REPORT_BYTES);
-  writeHeader(bytes, 0, PacketType.report, REPORT_BYTES, report.session);
+  const reason = textBytes(report.reason ?? '', MAX_REASON_BYTES);
+  const bytes = Buffer.alloc(REPORT_BYTES + reason.length);
+  writeHeader(bytes, 0, PacketType.report, bytes.length, report.session);
   bytes.writeBigUInt64BE(report.client, 16);
   bytes.writeUInt32BE(report.position, 24);
   bytes.writeUInt32BE(report.packetsReceived, 28);
@@ -211,14 +231,19 @@ export function encodeReport(report: Report): Buffer {
   bytes.writeUInt32BE(report.provenChunks, 40);
   bytes.writeUInt32BE(report.receiveBufferBytes, 44);
   bytes[48] = report.state;
+  bytes[49] = reason.length;
   bytes.writeUInt32BE(report.packetsLost, 52);
+  reason.copy(bytes, REASON_OFFSET);
   return writeCheck(bytes);
 }
 
 export function decodeReport(bytes: Buffer): Report | null {
-  if (bytes.length !== REPORT_BYTES || !isAsWritten(bytes)) return null;
+  if (bytes.length < REPORT_BYTES || !isAsWritten(bytes)) return null;
+  if (bytes.length !== REPORT_BYTES + bytes[49]!) return null;
   const state = bytes[48]!;
   if (state >= CLIENT_STATE_COUNT) return null;
+  const reason = readText(bytes, REASON_OFFSET, bytes.length - CHECK_BYTES);
+  if (reason === null || (reason !== '' && state !== ClientState.failed)) return null;
   return {
     session: packetSession(bytes, 0),
     client: bytes.readBigUInt64BE(16),
@@ -230,5 +255,6 @@ export function decodeReport(bytes: Buffer): Report | null {
     provenChunks: bytes.readUInt32BE(40),
     receiveBufferBytes: bytes.readUInt32BE(44),
     state: state as ClientStateId,
+    reason,
   };
 }

@@ -5,7 +5,7 @@
 import { CHECK_BYTES, isAsWritten, writeCheck } from './check.js';
 import {
   HEADER_BYTES,
-  LARGEST_CONTROL_PACKET_BYTES,
+  MAX_CONTROL_PACKET_BYTES,
   PacketType,
   packetSession,
   writeHeader,
@@ -40,6 +40,19 @@ export interface ImageDescription {
   /** How often the client may report, until a status tells. */
   reportIntervalMs: number;
   name: string;
+  /** The server knows the client: it need not join. False if not given. */
+  isJoined?: boolean | undefined;
+  /** Of a sealed stream; none if not given. */
+  seal?: StreamSeal | null | undefined;
+}
+
+/** What a client with the key needs to open a sealed stream. */
+interface StreamSeal {
+  /** 16 random bytes, not all zero. */
+  streamSalt: Buffer;
+  /** With which sender and count sealed packets to the group go on. */
+  groupSender: number;
+  groupCount: number;
 }
 
 export interface Status {
@@ -51,6 +64,11 @@ export interface Status {
   pendingChunks: number;
   /** Nothing is pending: what a client lacks now, it must ask for. */
   isIdle: boolean;
+  /**
+   * Nothing is sent until more clients are here, so many: 0 when the operator or a time is waited
+   * for. Null while the stream flows.
+   */
+  awaitedClients: number | null;
   mapId: Buffer | null;
   /** How often a client that is not named below may report. */
   reportIntervalMs: number;
@@ -65,6 +83,8 @@ export interface Status {
 export interface Farewell {
   session: bigint;
   client: bigint;
+  /** The operator wants this client gone: it gets nothing more. */
+  isDropped: boolean;
 }
 
 export const NoticeCode = {
@@ -90,10 +110,13 @@ export interface ZeroRanges {
   session: bigint;
   /** Send position: zero ranges count as one packet of the stream. */
   position: number;
+  /** No file system uses these chunks: whatever is there may stay. */
+  isFree: boolean;
   ranges: Run[];
 }
 
-const DESCRIPTION_BYTES = HEADER_BYTES + 72;
+const DESCRIPTION_BYTES = HEADER_BYTES + 100;
+const STREAM_SALT_BYTES = 16;
 /** Longest text of an address. */
 const ADDRESS_BYTES = 63;
 
@@ -117,8 +140,10 @@ export function encodeImageDescription(description: ImageDescription): Buffer {
   bytes.writeUInt32BE(description.position, 76);
   bytes.writeUInt16BE(description.sectorSizeBytes, 80);
   bytes[82] = stream.length;
+  bytes[83] = description.isJoined ? 1 : 0;
   bytes.writeUInt16BE(description.requestWindowMs, 84);
   bytes.writeUInt16BE(description.reportIntervalMs, 86);
+  writeSeal(bytes, description.seal ?? null);
   group.copy(bytes, DESCRIPTION_BYTES);
   stream.copy(bytes, DESCRIPTION_BYTES + group.length);
   name.copy(bytes, DESCRIPTION_BYTES + group.length + stream.length);
@@ -132,8 +157,8 @@ export function decodeImageDescription(bytes: Buffer): ImageDescription | null {
   const streamEnd = groupEnd + bytes[82]!;
   if (end !== streamEnd + bytes[75]! || !isAsWritten(bytes)) return null;
   const imageSize = bytes.readBigUInt64BE(24);
-  if (imageSize > BigInt(Number.MAX_SAFE_INTEGER) || bytes[38]! > 1) return null;
-  if (bytes.readUInt16BE(84) > LARGEST_REQUEST_WINDOW_MS) return null;
+  if (imageSize > BigInt(Number.MAX_SAFE_INTEGER) || bytes[38]! > 1 || bytes[83]! > 1) return null;
+  if (bytes.readUInt16BE(84) > MAX_REQUEST_WINDOW_MS) return null;
   const group = readText(bytes, DESCRIPTION_BYTES, groupEnd);
   const streamAddress = readText(bytes, groupEnd, streamEnd);
   const name = readText(bytes, streamEnd, end);
@@ -154,18 +179,39 @@ export function decodeImageDescription(bytes: Buffer): ImageDescription | null {
     requestWindowMs: bytes.readUInt16BE(84),
     reportIntervalMs: bytes.readUInt16BE(86),
     name,
+    isJoined: bytes[83] === 1,
+    seal: readSeal(bytes),
+  };
+}
+
+function writeSeal(bytes: Buffer, seal: StreamSeal | null): void {
+  if (seal === null) return;
+  seal.streamSalt.copy(bytes, 88);
+  bytes.writeUIntBE(seal.groupSender, 104, 6);
+  bytes.writeUIntBE(seal.groupCount, 110, 6);
+}
+
+function readSeal(bytes: Buffer): StreamSeal | null {
+  const streamSalt = Buffer.from(bytes.subarray(88, 88 + STREAM_SALT_BYTES));
+  if (streamSalt.every((byte) => byte === 0)) return null;
+  return {
+    streamSalt,
+    groupSender: bytes.readUIntBE(104, 6),
+    groupCount: bytes.readUIntBE(110, 6),
   };
 }
 
 const STATUS_BYTES = HEADER_BYTES + 56;
 const STATUS_MAP_KNOWN = 1;
 const STATUS_IDLE = 2;
+const STATUS_HELD = 4;
+const MAX_AWAITED = 0xffff;
 /** Longest request window: a longer one would keep clients from asking. */
-export const LARGEST_REQUEST_WINDOW_MS = 20_000;
+export const MAX_REQUEST_WINDOW_MS = 20_000;
 /** Longest time over which clients join: a longer one would keep them from it. */
-export const LARGEST_JOIN_WINDOW_MS = 20_000;
+export const MAX_JOIN_WINDOW_MS = 20_000;
 /** Most sentinels that one status names. */
-export const MOST_SENTINELS = 16;
+export const MAX_SENTINELS = 16;
 
 export function encodeStatus(status: Status): Buffer {
   const bytes = Buffer.alloc(STATUS_BYTES + status.sentinels.length * 8 + CHECK_BYTES);
@@ -173,11 +219,15 @@ export function encodeStatus(status: Status): Buffer {
   bytes.writeUInt32BE(status.position, 16);
   bytes.writeUInt32BE(status.cursor, 20);
   bytes.writeUInt32BE(status.pendingChunks, 24);
-  bytes[28] = (status.mapId === null ? 0 : STATUS_MAP_KNOWN) | (status.isIdle ? STATUS_IDLE : 0);
+  bytes[28] =
+    (status.mapId === null ? 0 : STATUS_MAP_KNOWN) |
+    (status.isIdle ? STATUS_IDLE : 0) |
+    (status.awaitedClients === null ? 0 : STATUS_HELD);
   bytes[29] = status.sentinels.length;
   bytes.writeUInt16BE(status.reportIntervalMs, 30);
   bytes.writeUInt16BE(status.requestWindowMs, 32);
   bytes.writeUInt16BE(status.joinWindowMs, 34);
+  bytes.writeUInt16BE(Math.min(status.awaitedClients ?? 0, MAX_AWAITED), 36);
   status.mapId?.copy(bytes, 40);
   let at = STATUS_BYTES;
   for (const client of status.sentinels) {
@@ -191,12 +241,12 @@ export function decodeStatus(bytes: Buffer): Status | null {
   const end = bytes.length - CHECK_BYTES;
   if (end < STATUS_BYTES || !isAsWritten(bytes)) return null;
   const sentinelCount = bytes[29]!;
-  if (sentinelCount > MOST_SENTINELS) return null;
-  if (bytes.readUInt16BE(32) > LARGEST_REQUEST_WINDOW_MS) return null;
-  if (bytes.readUInt16BE(34) > LARGEST_JOIN_WINDOW_MS) return null;
+  if (sentinelCount > MAX_SENTINELS) return null;
+  if (bytes.readUInt16BE(32) > MAX_REQUEST_WINDOW_MS) return null;
+  if (bytes.readUInt16BE(34) > MAX_JOIN_WINDOW_MS) return null;
   if (end !== STATUS_BYTES + sentinelCount * 8) return null;
   const flags = bytes[28]!;
-  if (flags > (STATUS_MAP_KNOWN | STATUS_IDLE)) return null;
+  if (flags > (STATUS_MAP_KNOWN | STATUS_IDLE | STATUS_HELD)) return null;
   const sentinels: bigint[] = [];
   for (let i = 0; i < sentinelCount; i++)
     sentinels.push(bytes.readBigUInt64BE(STATUS_BYTES + i * 8));
@@ -206,6 +256,7 @@ export function decodeStatus(bytes: Buffer): Status | null {
     cursor: bytes.readUInt32BE(20),
     pendingChunks: bytes.readUInt32BE(24),
     isIdle: (flags & STATUS_IDLE) !== 0,
+    awaitedClients: (flags & STATUS_HELD) !== 0 ? bytes.readUInt16BE(36) : null,
     mapId: (flags & STATUS_MAP_KNOWN) !== 0 ? Buffer.from(bytes.subarray(40, 72)) : null,
     reportIntervalMs: bytes.readUInt16BE(30),
     requestWindowMs: bytes.readUInt16BE(32),
@@ -214,18 +265,23 @@ export function decodeStatus(bytes: Buffer): Status | null {
   };
 }
 
-const FAREWELL_BYTES = HEADER_BYTES + 8 + CHECK_BYTES;
+const FAREWELL_BYTES = HEADER_BYTES + 12 + CHECK_BYTES;
 
 export function encodeFarewell(farewell: Farewell): Buffer {
   const bytes = Buffer.alloc(FAREWELL_BYTES);
   writeHeader(bytes, 0, PacketType.farewell, FAREWELL_BYTES, farewell.session);
   bytes.writeBigUInt64BE(farewell.client, 16);
+  bytes[24] = farewell.isDropped ? 1 : 0;
   return writeCheck(bytes);
 }
 
 export function decodeFarewell(bytes: Buffer): Farewell | null {
-  if (bytes.length !== FAREWELL_BYTES || !isAsWritten(bytes)) return null;
-  return { session: packetSession(bytes, 0), client: bytes.readBigUInt64BE(16) };
+  if (bytes.length !== FAREWELL_BYTES || !isAsWritten(bytes) || bytes[24]! > 1) return null;
+  return {
+    session: packetSession(bytes, 0),
+    client: bytes.readBigUInt64BE(16),
+    isDropped: bytes[24] === 1,
+  };
 }
 
 const NOTICE_BYTES = HEADER_BYTES + 12;
@@ -261,8 +317,8 @@ export function decodeNotice(bytes: Buffer): Notice | null {
 const ZERO_RANGES_BYTES = HEADER_BYTES + 8;
 const RUN_BYTES = 8;
 /** Most ranges that one packet carries. */
-export const MOST_ZERO_RANGES = Math.floor(
-  (LARGEST_CONTROL_PACKET_BYTES - ZERO_RANGES_BYTES - CHECK_BYTES) / RUN_BYTES,
+export const MAX_ZERO_RANGES = Math.floor(
+  (MAX_CONTROL_PACKET_BYTES - ZERO_RANGES_BYTES - CHECK_BYTES) / RUN_BYTES,
 );
 
 export function encodeZeroRanges(zeros: ZeroRanges): Buffer {
@@ -271,6 +327,7 @@ export function encodeZeroRanges(zeros: ZeroRanges): Buffer {
   writeHeader(bytes, 0, PacketType.zeroRanges, bytes.length, zeros.session);
   bytes.writeUInt32BE(zeros.position, 16);
   bytes.writeUInt16BE(zeros.ranges.length, 20);
+  bytes[22] = zeros.isFree ? 1 : 0;
   let at = ZERO_RANGES_BYTES;
   for (const range of zeros.ranges) {
     bytes.writeUInt32BE(range.first, at);
@@ -284,12 +341,13 @@ export function decodeZeroRanges(bytes: Buffer): ZeroRanges | null {
   const end = bytes.length - CHECK_BYTES;
   if (end < ZERO_RANGES_BYTES || !isAsWritten(bytes)) return null;
   const count = bytes.readUInt16BE(20);
-  if (count > MOST_ZERO_RANGES || end !== ZERO_RANGES_BYTES + count * RUN_BYTES) return null;
+  if (count > MAX_ZERO_RANGES || end !== ZERO_RANGES_BYTES + count * RUN_BYTES) return null;
   const ranges: Run[] = [];
   for (let i = 0; i < count; i++) {
     const at = ZERO_RANGES_BYTES + i * RUN_BYTES;
     ranges.push({ first: bytes.readUInt32BE(at), count: bytes.readUInt32BE(at + 4) });
   }
-  if (!areAscending(ranges)) return null;
-  return { session: packetSession(bytes, 0), position: bytes.readUInt32BE(16), ranges };
+  if (!areAscending(ranges) || bytes[22]! > 1) return null;
+  const isFree = bytes[22] === 1;
+  return { session: packetSession(bytes, 0), position: bytes.readUInt32BE(16), isFree, ranges };
 }

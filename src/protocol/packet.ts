@@ -9,13 +9,15 @@ import { readU16, readU32, writeU16, writeU32 } from './words.js';
 
 /** "MC", then the version of the wire format in the third byte. */
 export const MAGIC = 0x4d43;
-export const VERSION = 2;
+export const VERSION = 3;
 export const HEADER_BYTES = 16;
 
 /** Largest UDP payload over IPv4: 65,535 less 20 bytes of IP and 8 of UDP header. */
-export const LARGEST_PACKET_BYTES = 65_507;
-/** Control packets stay below the smallest MTU that IPv6 guarantees (1280, RFC 8200) less headers. */
-export const LARGEST_CONTROL_PACKET_BYTES = 1200;
+export const MAX_PACKET_BYTES = 65_507;
+/**
+ * Control packets stay below the smallest MTU that IPv6 guarantees (1280, RFC 8200) less headers.
+ */
+export const MAX_CONTROL_PACKET_BYTES = 1200;
 
 export const PacketType = {
   mapRequest: 1,
@@ -28,6 +30,11 @@ export const PacketType = {
   notice: 8,
   zeroRanges: 9,
   blockChecks: 10,
+  probe: 11,
+  probeAnswer: 12,
+  statementRequest: 13,
+  statement: 14,
+  locked: 15,
 } as const;
 
 export type PacketTypeName = keyof typeof PacketType;
@@ -86,3 +93,12 @@ export function writeHeader(
 
 export const highHalf = (session: bigint): number => Number(session >> 32n);
 export const lowHalf = (session: bigint): number => Number(session & 0xffffffffn);
+
+/** Whether a packet comes to a client alone. */
+export function isAnswer(type: number): boolean {
+  return (
+    type === PacketType.imageDescription ||
+    type === PacketType.farewell ||
+    type === PacketType.statement
+  );
+}

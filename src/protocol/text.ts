@@ -1,7 +1,9 @@
-/** Text fields: UTF-8, without control characters, since they end up on terminals and in file names. */
+/**
+ * Text fields: UTF-8, without control characters, since they end up on terminals and in file names.
+ */
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the purpose
-const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufffd]/;
+const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]/;
 const FORBIDDEN_ALL = new RegExp(FORBIDDEN.source, 'g');
 
 /** UTF-8 of `text`, cut at a character so that at most `mostBytes` remain. */

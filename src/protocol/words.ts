@@ -1,9 +1,10 @@
 /**
- * Big-endian numbers in a packet's bytes. Buffer's own methods check their arguments each time, which costs
- * ten times what the reading does. Offsets must lie within the bytes: the caller has checked the length.
+ * Big-endian numbers in a packet's bytes. Buffer's own methods check their arguments each time,
+ * which costs ten times what the reading does. Offsets must lie within the bytes: the caller has
+ * checked the length.
  *
- * What runs once for each packet of a train takes a `DataView` instead: it reads a word at once, and V8
- * compiles that in a tenth of the time.
+ * What runs once for each packet of a train takes a `DataView` instead: it reads a word at once,
+ * and V8 compiles that in a tenth of the time.
  */
 
 /** The same memory, to be read and written a word at a time. */

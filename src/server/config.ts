@@ -1,6 +1,9 @@
 /** What a server is told by whoever drives it. */
+
 import type { BlockMapBuilder } from '../image/block-map.js';
-import type { CompressionEngine, CompressionSetting } from './compression.js';
+import type { ServerSealing } from './sealing.js';
+import type { CompressionEngine, CompressionSetting } from './source/compression.js';
+import type { StartRules } from './start-gate.js';
 
 export interface ServerConfig {
   session: bigint;
@@ -29,6 +32,8 @@ export interface ServerConfig {
   /** Pause after every packet, for debugging. */
   delayMs: number;
   waitForSlow: boolean;
+  /** What starts the stream; at once if not given. */
+  start?: StartRules | null;
   compression: {
     setting: CompressionSetting;
     /** Null where zstd cannot be had. */
@@ -36,6 +41,10 @@ export interface ServerConfig {
     /** What the interface carries; null when unknown. */
     linkBytesPerMs: number | null;
   };
+  /** Whether an address is this host's own: each client there counts. None is if not given. */
+  isOwnAddress?: (address: string) => boolean;
+  /** With a key: all that leaves is sealed with it. */
+  sealing?: ServerSealing | null;
   /** How many chunks may be read at once only to learn what they are. */
   readers: () => number;
   /** How many processor cores are idle; Infinity where that cannot be told. */

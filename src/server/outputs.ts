@@ -1,7 +1,8 @@
 /** What the server's machine asks of whoever drives it, and what it is told in return. */
-import type { Peer } from './clients.js';
+
+import type { Address } from '../protocol/address.js';
 import type { ServerEvent } from './events.js';
-import type { Payloads } from './train.js';
+import type { Payloads } from './stream/train.js';
 
 /** One datagram, or train of them, to send; it lies in the buffer that was handed in. */
 export interface Transmit {
@@ -10,7 +11,7 @@ export interface Transmit {
   /** Length of each packet of a train but the last. */
   packetBytes: number;
   /** Null for the group. */
-  to: Peer | null;
+  to: Address | null;
   /** Where the payloads lie, when the buffer has only the headers; null when it has all. */
   payloads: Payloads | null;
 }
@@ -25,6 +26,8 @@ export interface ReadOrder {
   level: number;
   /** It was sent like this before, and must come out the same: clients hold parts of it. */
   isRepeat: boolean;
+  /** It is to come out as it is, with what is unused as zeros. */
+  isPlain: boolean;
 }
 
 /** What came of a read order. */

@@ -8,34 +8,34 @@ const BURST_MS = 1;
 /** A late sender catches up with bursts of this multiple. */
 const CATCH_UP_FACTOR = 2;
 /** Lateness beyond this is forgiven: the machine was busy or suspended. */
-const MOST_LATENESS_MS = 20;
+const MAX_LATENESS_MS = 20;
 
 export class Pacer {
   /** When the next train is due by the schedule. */
-  #dueMs = Number.NEGATIVE_INFINITY;
-  #burstAtMs = Number.NEGATIVE_INFINITY;
+  private dueMs = Number.NEGATIVE_INFINITY;
+  private burstAtMs = Number.NEGATIVE_INFINITY;
   /** How long the packets of this burst take at the rate. */
-  #burstMs = 0;
+  private burstMs = 0;
 
   /** When the next train may go. */
   get nextMs(): number {
-    const isBurstFull = this.#burstMs >= BURST_MS * CATCH_UP_FACTOR;
-    return isBurstFull ? Math.max(this.#dueMs, this.#burstAtMs + BURST_MS) : this.#dueMs;
+    const isBurstFull = this.burstMs >= BURST_MS * CATCH_UP_FACTOR;
+    return isBurstFull ? Math.max(this.dueMs, this.burstAtMs + BURST_MS) : this.dueMs;
   }
 
   /** There was nothing to send, or no leave to, until `now`: that is no lateness. */
   rest(now: number): void {
-    if (this.#dueMs < now) this.#dueMs = now;
+    if (this.dueMs < now) this.dueMs = now;
   }
 
   /** Notes a train of `bytes` sent at `now`. @param bytesPerMs the rate */
   sent(now: number, bytes: number, bytesPerMs: number): void {
     const spanMs = bytes / bytesPerMs;
-    if (now - this.#burstAtMs >= BURST_MS) {
-      this.#burstAtMs = now;
-      this.#burstMs = 0;
+    if (now - this.burstAtMs >= BURST_MS) {
+      this.burstAtMs = now;
+      this.burstMs = 0;
     }
-    this.#burstMs += spanMs;
-    this.#dueMs = Math.max(this.#dueMs, now - MOST_LATENESS_MS) + spanMs;
+    this.burstMs += spanMs;
+    this.dueMs = Math.max(this.dueMs, now - MAX_LATENESS_MS) + spanMs;
   }
 }

@@ -18,6 +18,7 @@ type State = ClientProgress['state'];
 
 const WORDS: Record<State, string> = {
   discovering: 'looking for a server',
+  waiting: 'waiting',
   checking: 'checking',
   receiving: 'receiving',
   proving: 'proving',
@@ -35,6 +36,11 @@ function deedOf({ purpose, resumed }: Extract<ClientEvent, { type: 'target' }>):
   return resumed ? 'going on with' : 'writing';
 }
 
+/** Which image it is, by its map's id. */
+function imagePart(mapId: string | null): string {
+  return mapId === null ? 'its map still being made' : `image ${shortMapId(mapId)}`;
+}
+
 /** Tells what a client does. */
 export class ClientNarrator implements Narrator<ClientEvent> {
   private readonly meter = new RateMeter();
@@ -42,6 +48,7 @@ export class ClientNarrator implements Narrator<ClientEvent> {
   private allocatedRatio: number | undefined;
   private targetPath = '';
   private imageName = '';
+  private toldMapId: string | null = null;
   private ended = false;
   /** The server went quiet, and nothing has come from it since. */
   private waiting = false;
@@ -52,10 +59,21 @@ export class ClientNarrator implements Narrator<ClientEvent> {
   tell(event: ClientEvent): string | undefined {
     switch (event.type) {
       case 'listening':
-        return `listening to ${formatEndpoint(event.group, event.port)} on ${safeText(event.interface)} (${safeText(event.transport)})`;
+        return (
+          `listening to ${formatEndpoint(event.group, event.port)} on ` +
+          `${safeText(event.interface)}`
+        );
       case 'server-found':
         this.imageName = safeText(event.image.name, 100);
-        return `found '${this.imageName}', ${formatBytes(event.image.sizeBytes)}, at ${safeText(event.address)}`;
+        this.toldMapId = event.image.mapId;
+        return (
+          `found '${this.imageName}', ${formatBytes(event.image.sizeBytes)}, ` +
+          `${imagePart(event.image.mapId)}, at ${safeText(event.address)}`
+        );
+      case 'image-signed':
+        return `signed by key ${safeText(event.keyId)} (${safeText(event.comment)})`;
+      case 'server-passed-over':
+        return safeText(event.text);
       case 'target':
         this.allocatedRatio = undefined;
         this.targetPath = safeText(event.path);
@@ -64,7 +82,7 @@ export class ClientNarrator implements Narrator<ClientEvent> {
         this.allocatedRatio = event.ratio;
         return undefined;
       case 'map-known':
-        return undefined;
+        return this.nameMap(event.mapId);
       case 'quiet':
         this.waiting = true;
         return undefined;
@@ -86,6 +104,13 @@ export class ClientNarrator implements Narrator<ClientEvent> {
     }
   }
 
+  /** The map id, unless it was told with the image. */
+  private nameMap(mapId: string): string | undefined {
+    const isTold = this.toldMapId === mapId;
+    this.toldMapId = mapId;
+    return isTold ? undefined : `the server has made its map: ${imagePart(mapId)}`;
+  }
+
   status(): Status | undefined {
     if (this.ended || this.progress === undefined) return undefined;
     if (this.allocatedRatio !== undefined) {
@@ -97,8 +122,10 @@ export class ClientNarrator implements Narrator<ClientEvent> {
       return { state: 'allocating', parts, ratio };
     }
     const { state, sizeBytes } = this.progress;
-    const word = this.waiting && state === 'receiving' ? WAITING : WORDS[state];
+    const word = this.wordFor(state);
     const label: StatusPart = { text: word.padEnd(9), rank: 1 };
+    if (state === 'waiting')
+      return { state: word, parts: [label, this.heldPart()], ratio: undefined };
     if (state === 'discovering' || state === 'done' || state === 'failed') {
       return { state: word, parts: [label], ratio: undefined };
     }
@@ -108,6 +135,20 @@ export class ClientNarrator implements Narrator<ClientEvent> {
     }
     const ratio = sizeBytes === 0 ? 1 : this.countedBytes(this.progress) / sizeBytes;
     return { state: word, parts: [label, ...this.measures(this.progress, ratio)], ratio };
+  }
+
+  /** What the server waits for, before it sends anything. */
+  private heldPart(): StatusPart {
+    const count = this.progress?.awaitedClients ?? 0;
+    const awaited = count === 0 ? 'until the server is told to start' : `for ${count} more`;
+    return { text: awaited, rank: 2 };
+  }
+
+  private wordFor(state: State): string {
+    if (this.waiting && state === 'receiving') return WAITING;
+    // A server is found, and the target about to be opened: there may be a countdown before it.
+    if (state === 'discovering' && this.imageName !== '') return 'about to begin';
+    return WORDS[state];
   }
 
   private measures(progress: ClientProgress, ratio: number): StatusPart[] {
@@ -121,8 +162,8 @@ export class ClientNarrator implements Narrator<ClientEvent> {
     const bytes = formatBytes(counted).padStart(7);
     const parts: StatusPart[] = [
       { text: formatPercent(ratio).padStart(7), rank: 2 },
-      { text: `${bytes} of ${formatBytes(sizeBytes)}`, short: bytes, rank: 5 },
-      ratePart(bytesPerSecond, 3),
+      { text: `${bytes} of ${formatBytes(sizeBytes)}`, short: bytes, rank: 6 },
+      ratePart(bytesPerSecond, 5),
       {
         text: `${formatRemaining(leftMs).padStart(5)} left`,
         rank: 4,
@@ -132,11 +173,11 @@ export class ClientNarrator implements Narrator<ClientEvent> {
     if (progress.missingChunks > 0) {
       const width = formatCount(progress.chunkCount).length;
       const missing = formatCount(progress.missingChunks).padStart(width);
-      parts.push({ text: `${missing} missing`, rank: 6 });
+      parts.push({ text: `${missing} missing`, rank: 7 });
     }
     if (progress.packetsLost > 0) {
       const lost = progress.packetsLost / (progress.packetsLost + progress.blocksReceived);
-      parts.push({ text: `${formatPercent(lost)} lost`, rank: 7 });
+      parts.push({ text: `${formatPercent(lost)} lost`, rank: 3 });
     }
     return parts;
   }
@@ -159,13 +200,16 @@ export class ClientNarrator implements Narrator<ClientEvent> {
   }
 
   private checkedLine(progress: ClientProgress, elapsedMs: number): string {
-    const { differingChunks, chunkCount, differingBytes, sizeBytes } = progress;
+    const { differingChunks, chunkCount, differingBytes, sizeBytes, freeBytes } = progress;
     const found =
       differingChunks === 0
-        ? `holds '${this.imageName}', to the byte`
+        ? `holds '${this.imageName}', to the byte${freeBytes > 0 ? ' that is used' : ''}`
         : `differs from '${this.imageName}' in ${formatCount(differingChunks)} of ` +
           `${formatCount(chunkCount)} chunks (${formatBytes(differingBytes)})`;
-    return `${this.targetPath} ${found}; checked ${formatBytes(sizeBytes)} in ${formatElapsed(elapsedMs)}`;
+    return (
+      `${this.targetPath} ${found}; checked ${formatBytes(sizeBytes)} in ` +
+      `${formatElapsed(elapsedMs)}`
+    );
   }
 
   private provenLine(mapId: string, elapsedMs: number): string {
@@ -176,6 +220,8 @@ export class ClientNarrator implements Narrator<ClientEvent> {
       `${formatRate((sizeBytes * 8000) / Math.max(1, elapsedMs))} on average`,
       `image ${shortMapId(mapId)}`,
     ];
+    const freeBytes = this.progress?.freeBytes ?? 0;
+    if (freeBytes > 0) parts.push(`${formatBytes(freeBytes)} of it nothing uses`);
     const keptBytes = this.progress?.keptBytes ?? 0;
     if (keptBytes > 0) parts.push(`${formatBytes(keptBytes)} of it was there already`);
     const wireBytes = this.progress?.wireBytes ?? 0;

@@ -11,7 +11,9 @@ function sentence(status: Status): string {
     .join(', ');
 }
 
-/** Plain lines for files and journals: what is worth keeping, new states, and now and then a status. */
+/**
+ * Plain lines for files and journals: what is worth keeping, new states, and now and then a status.
+ */
 export class LogPrinter<Event> implements Watcher<Event> {
   private lastStatusMs = Number.NEGATIVE_INFINITY;
   private lastState = '';
@@ -55,6 +57,7 @@ export class LogPrinter<Event> implements Watcher<Event> {
   }
 
   private print(line: string, isPassing = false): void {
-    this.out.write(`${this.prefix}: ${line}\n`, isPassing);
+    const lines = line.split('\n').map((part) => `${this.prefix}: ${part}\n`);
+    this.out.write(lines.join(''), isPassing);
   }
 }

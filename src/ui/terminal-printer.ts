@@ -4,6 +4,12 @@ const MIN_REDRAW_MS = 100;
 const BAR_WIDTH = 20;
 const GAP = '  ';
 const CLEAR_TO_END = '\u001b[K';
+const CLEAR_BELOW = '\u001b[J';
+/** Lines above the status that a window keeps free for what was said. */
+const FREE_LINES = 4;
+const USUAL_ROWS = 24;
+const RED = '\u001b[1;31m';
+const PLAIN = '\u001b[0m';
 
 /** '[########------------]'. Full only at the end. */
 function bar(ratio: number): string {
@@ -17,7 +23,8 @@ function join(parts: readonly StatusPart[]): string {
 
 /**
  * A status on one line of fewer than `columns` characters: a cursor in the last column would make
- * some terminals begin a new line. The least important parts give way; a bar comes if there is room.
+ * some terminals begin a new line. The least important parts give way; a bar comes if there is
+ * room.
  */
 export function fitStatus(status: Status, columns: number): string {
   const room = Math.max(1, columns - 1);
@@ -40,10 +47,26 @@ export function fitStatus(status: Status, columns: number): string {
   return [label?.text, bar(status.ratio), ...rest.map((part) => part.text)].join(GAP);
 }
 
-/** Lines that stay, and below them one line that is rewritten in place. */
+/** Lines of fewer than `columns` characters, broken between words; the later ones are set in. */
+export function wrapWords(line: string, columns: number): string[] {
+  const room = Math.max(20, columns - 1);
+  const lines: string[] = [];
+  let current = '';
+  for (const word of line.split(' ')) {
+    if (current !== '' && current.length + 1 + word.length > room) {
+      lines.push(current);
+      current = `${GAP}${word}`;
+    } else {
+      current = current === '' ? word : `${current} ${word}`;
+    }
+  }
+  return [...lines, current];
+}
+
+/** Lines that stay, and below them some that are rewritten in place: a table, and the status. */
 export class TerminalPrinter<Event> implements Watcher<Event> {
   private lastDrawMs = Number.NEGATIVE_INFINITY;
-  private shown = '';
+  private shown: readonly string[] = [];
   private closed = false;
 
   constructor(
@@ -56,7 +79,10 @@ export class TerminalPrinter<Event> implements Watcher<Event> {
     if (this.closed) return;
     const line = this.narrator.tell(event);
     if (line !== undefined) {
-      this.draw(`${line}${CLEAR_TO_END}\n`);
+      const isAlarming = this.narrator.isAlarming?.(event) ?? false;
+      const lines = line.split('\n').flatMap((part) => wrapWords(part, this.columns));
+      const shown = lines.map((part) => (isAlarming ? `${RED}${part}${PLAIN}` : part));
+      this.draw(shown.map((part) => `${part}${CLEAR_TO_END}\n`).join(''));
     } else if (this.now() - this.lastDrawMs >= MIN_REDRAW_MS) {
       this.draw('');
     }
@@ -66,19 +92,42 @@ export class TerminalPrinter<Event> implements Watcher<Event> {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    if (this.narrator.status() !== undefined) this.draw('');
-    if (this.shown !== '') this.out.write('\n');
+    const last = this.narrator.status() === undefined ? this.shown : this.live;
+    if (last.length === 0) return;
+    // Written even if it is the same: a terminal that echoes Ctrl-C has put '^C' behind it.
+    this.out.write(`${this.textOf('', last)}\n`);
   }
 
-  /** Writes `above` over the live line, and the live line after it, in one go against flicker. */
-  private draw(above: string): void {
+  private get columns(): number {
+    return this.out.columns || 80;
+  }
+
+  /** The lines that are rewritten, the status last; none when there is nothing to say. */
+  private get live(): string[] {
     const status = this.narrator.status();
-    const live = status === undefined ? '' : fitStatus(status, this.out.columns || 80);
-    if (above === '' && live === this.shown) return;
-    const start = this.shown === '' ? '' : '\r';
-    const end = live === '' && above !== '' ? '' : CLEAR_TO_END;
-    this.out.write(`${start}${above}${live}${end}`, above === '');
-    this.shown = live;
+    if (status === undefined) return [];
+    const { columns } = this;
+    const room = (this.out.rows || USUAL_ROWS) - FREE_LINES;
+    const table = this.narrator.table?.(columns, Math.max(0, room)) ?? [];
+    return [...table, fitStatus(status, columns)];
+  }
+
+  /** Writes `above` over the live lines, and these after it, in one go against flicker. */
+  private draw(above: string): void {
+    const { live, shown } = this;
+    if (above === '' && live.join('\n') === shown.join('\n')) return;
+    const isTaken = this.out.write(this.textOf(above, live), above === '');
+    if (isTaken !== false) this.shown = live;
     this.lastDrawMs = this.now();
+  }
+
+  private textOf(above: string, live: readonly string[]): string {
+    const { shown } = this;
+    const up = shown.length > 1 ? `\u001b[${shown.length - 1}A` : '';
+    const start = shown.length === 0 ? '' : `\r${up}`;
+    const isEmpty = live.length === 0 && above !== '';
+    const clear = shown.length > 1 || live.length > 1 ? CLEAR_BELOW : CLEAR_TO_END;
+    const end = isEmpty && shown.length <= 1 ? '' : clear;
+    return `${start}${above}${live.join(`${CLEAR_TO_END}\n`)}${end}`;
   }
 }

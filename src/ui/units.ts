@@ -1,35 +1,19 @@
-/** Numbers for people. Decimal units throughout (1 MB = 10^6 bytes); rates in bits, like --rate. */
+/** Numbers for people. Rates are in bits, like --rate. */
+import { formatBytes, withPrefix } from '../sizes.js';
 
-const PREFIXES = ['', 'k', 'M', 'G', 'T', 'P'];
-
-/** Three significant digits and a decimal prefix: 1.35 G, 13.5 G, 135 G; below 1000, the number. */
-function withPrefix(value: number, unit: string): string {
-  let scaled = Math.max(0, value);
-  let step = 0;
-  // 999.5 would round to 1000, which belongs to the next prefix.
-  while (scaled >= 999.5 && step < PREFIXES.length - 1) {
-    scaled /= 1000;
-    step += 1;
-  }
-  const digits = step === 0 || scaled >= 99.95 ? 0 : scaled >= 9.995 ? 1 : 2;
-  return `${scaled.toFixed(digits)} ${PREFIXES[step]}${unit}`;
-}
-
-/** '1.35 GB'. At most 7 characters below a petabyte. */
-export function formatBytes(bytes: number): string {
-  return withPrefix(bytes, 'B');
-}
+export { formatBytes };
 
 /** '812 Mbit/s'. At most 11 characters. */
 export function formatRate(bitsPerSecond: number): string {
   return withPrefix(bitsPerSecond, 'bit/s');
 }
 
-/** '812 MB on the wire (2.6 to 1)': how an image came across. */
+/** '812 MB over the network, 2.6 times less than the image': how an image came across. */
 export function formatWire(imageBytes: number, wireBytes: number): string {
   const ratio = imageBytes / wireBytes;
-  const text = ratio >= 99.5 ? formatCount(ratio) : ratio.toPrecision(2);
-  return `${formatBytes(wireBytes)} on the wire (${text} to 1)`;
+  const text = `${formatBytes(wireBytes)} over the network`;
+  if (ratio < 1.1) return text;
+  return `${text}, ${ratio >= 99.5 ? formatCount(ratio) : ratio.toPrecision(2)} times less`;
 }
 
 /** '1,234,567'. */

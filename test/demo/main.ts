@@ -18,9 +18,12 @@ import { type ClientProgram, Program, type ServerProgram } from '../lab/programs
 import { makeImage, sha256OfFile } from './image.js';
 
 const USUAL_MEGABYTES = 200;
-const LEAST_MEGABYTES = 20;
-const MOST_MEGABYTES = 20_000;
-/** A pass would take as long as this without compression, whatever the image's size, so that there is something to watch. */
+const MIN_MEGABYTES = 20;
+const MAX_MEGABYTES = 20_000;
+/**
+ * A pass would take as long as this without compression, whatever the image's size, so that there
+ * is something to watch.
+ */
 const PASS_SECONDS = 6;
 /** The late client starts when the pass is here. */
 const LATE_AT_RATIO = 0.5;
@@ -41,9 +44,9 @@ function say(who: string, text: string): void {
 function readMegabytes(): number {
   const text = process.argv[2] ?? String(USUAL_MEGABYTES);
   const megabytes = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (megabytes >= LEAST_MEGABYTES && megabytes <= MOST_MEGABYTES) return megabytes;
+  if (megabytes >= MIN_MEGABYTES && megabytes <= MAX_MEGABYTES) return megabytes;
   throw new Error(
-    `'${text}' is no size; give megabytes, from ${LEAST_MEGABYTES} to ${MOST_MEGABYTES}`,
+    `'${text}' is no size; give megabytes, from ${MIN_MEGABYTES} to ${MAX_MEGABYTES}`,
   );
 }
 
@@ -53,7 +56,8 @@ async function makeFolder(megabytes: number): Promise<string> {
   const neededBytes = megabytes * 1e6 * (1 + CLIENT_COUNT);
   if (bavail * bsize < neededBytes) {
     throw new Error(
-      `${tmpdir()} has ${formatBytes(bavail * bsize)} free, the demo needs ${formatBytes(neededBytes)}; ` +
+      `${tmpdir()} has ${formatBytes(bavail * bsize)} free, the demo needs ` +
+        `${formatBytes(neededBytes)}; ` +
         'set TMPDIR to another folder, or try a smaller image: npm run demo -- 50',
     );
   }
@@ -164,7 +168,8 @@ function summary(server: ServerProgram, clients: ClientProgram[]): string {
   });
   const wanted = clients.reduce((sum, client) => sum + client.last('proven').progress.sizeBytes, 0);
   lines.push(
-    `server: sent ${formatBytes(progress.wireBytes)} in ${formatElapsed(elapsedMs)}, for copies of ` +
+    `server: sent ${formatBytes(progress.wireBytes)} in ${formatElapsed(elapsedMs)}, for ` +
+      `copies of ` +
       `${formatBytes(wanted)} together`,
     'The image went out once, and once more what the late client had missed.',
     'Zeros do not travel, and what shrinks was compressed.',

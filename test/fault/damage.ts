@@ -26,19 +26,19 @@ export function emptyDevice(device: string, backing: string): void {
 /** A file system in memory with so much room, mounted on a folder that is made for it. */
 export class SmallDisk {
   readonly path: string;
-  readonly #undo: (() => void)[] = [];
+  private readonly undo: (() => void)[] = [];
 
   constructor(path: string, sizeBytes: number) {
     this.path = path;
     mkdirSync(path);
     runTool('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes}`, 'tmpfs', path]);
-    this.#undo.push(onCleanup(() => runTool('umount', [path])));
+    this.undo.push(onCleanup(() => runTool('umount', [path])));
   }
 
   /** @returns a block device over a file in here */
   loopDevice(file: string): string {
     const device = runTool('losetup', ['--find', '--show', file]).trim();
-    this.#undo.push(onCleanup(() => runTool('losetup', ['--detach', device])));
+    this.undo.push(onCleanup(() => runTool('losetup', ['--detach', device])));
     return device;
   }
 
@@ -48,6 +48,6 @@ export class SmallDisk {
 
   /** To be called when nobody uses it any more, and before the folder around it is removed. */
   close(): void {
-    for (const undo of this.#undo.splice(0).reverse()) undo();
+    for (const undo of this.undo.splice(0).reverse()) undo();
   }
 }

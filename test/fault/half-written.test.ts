@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { DEFAULT_CHUNK_SIZE_BYTES as chunkSizeBytes } from '../../src/image/geometry.js';
 import { type Lab, labTest } from '../lab/lab.js';
 import { runTool, toolPath } from '../lab/tools.js';
@@ -80,3 +81,43 @@ labTest(
     execFileSync(toolPath('cmp'), [device, image]);
   },
 );
+
+/** What is done to the folders where the first chunk could wait, and how that ends. */
+const folders: Record<string, { mounts: string; status: number; expected: RegExp }> = {
+  'in memory is read-only': {
+    mounts: 'mount -o remount,ro,bind /dev/shm',
+    status: 0,
+    expected: /proven copy/,
+  },
+  'in memory is full': {
+    mounts: 'mount -t tmpfs -o size=64k none /dev/shm',
+    status: 0,
+    expected: /proven copy/,
+  },
+  'are full or forbid it': {
+    mounts: 'mount -t tmpfs -o size=64k none /dev/shm; export TMPDIR=/sys',
+    status: 3,
+    expected: /neither \/dev\/shm nor \/sys takes them/,
+  },
+};
+
+for (const [what, { mounts, status, expected }] of Object.entries(folders)) {
+  labTest(
+    `the folders for the first chunk that ${what} are not the target's fault`,
+    2,
+    async (lab) => {
+      const image = diskImage(lab, 'new.img', 'gpt');
+      const device = lab.scratch.loopDevice(lab.scratch.randomFile('disk', sizeBytes));
+      lab.startServer(['-f', image]);
+      const program = fileURLToPath(new URL('../../bin/multiclient.js', import.meta.url));
+      const script = `${mounts}; exec "$@"`;
+      const client = [process.execPath, program, '-i', 'e0', '-o', device];
+      const args = ['--mount', 'sh', '-c', script, 'sh', ...client];
+      const running = lab.world.host(2).start(toolPath('unshare'), args);
+      const exit = await running.exited;
+      assert.match(running.stderr, expected);
+      assert.equal(exit.status, status);
+      if (status === 0) execFileSync(toolPath('cmp'), [device, image]);
+    },
+  );
+}

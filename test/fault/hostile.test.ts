@@ -142,7 +142,8 @@ labTest('one host that is one invented client after the other', 3, async (lab) =
   await askedMore(glutton, 300);
   images.push((await wireBytesNow(server)) / imageBytes);
   const [first, second, third] = images as [number, number, number];
-  // 64 chunks, 8 times the image and what a last request asked for. Then an image a minute: one at most.
+  // 64 chunks, 8 times the image and what a last request asked for. Then an image a minute: one at
+  // most.
   assert.ok(first > 20 && first < 28, `${first} images were sent`);
   assert.ok(second - first < 1.2, `${second - first} images more`);
   assert.ok(third - first < 2.5, `${third - first} images more with the real client's`);

@@ -33,11 +33,11 @@ class Killing {
   readonly world = new World({ hosts: [{}, {}] });
   readonly scratch = new Scratch();
   readonly kills = { client: 0, server: 0, both: 0 };
-  #copies = 0;
+  private copies = 0;
 
   /** One copy, with several kills on the way. */
   async copyOnce(): Promise<void> {
-    const number = this.#copies++;
+    const number = this.copies++;
     const image = this.scratch.randomFile(`image-${number}`, imageBytes, `${seed}-${number}`);
     const isDevice = number % 2 === 1;
     const copy = isDevice
@@ -78,16 +78,16 @@ class Killing {
 class Run {
   server: ServerProgram;
   client: ClientProgram;
-  readonly #world: World;
-  readonly #serverArgs: string[];
-  readonly #clientArgs: string[];
+  private readonly world: World;
+  private readonly serverArgs: string[];
+  private readonly clientArgs: string[];
 
   constructor(world: World, serverArgs: string[], copy: string, isDevice: boolean) {
-    this.#world = world;
-    this.#serverArgs = serverArgs;
-    this.#clientArgs = ['-o', copy, ...(isDevice ? ['--resume', '--verify'] : [])];
+    this.world = world;
+    this.serverArgs = serverArgs;
+    this.clientArgs = ['-o', copy, ...(isDevice ? ['--resume', '--verify'] : [])];
     this.server = startServer(world.host(1), serverArgs);
-    this.client = startClient(world.host(2), this.#clientArgs);
+    this.client = startClient(world.host(2), this.clientArgs);
   }
 
   get programs(): [ClientProgram, ServerProgram] {
@@ -103,9 +103,9 @@ class Run {
 
   /** Whoever was killed comes back. A client that finished first needs no second run. */
   restart(): void {
-    if (this.server.exit !== null) this.server = startServer(this.#world.host(1), this.#serverArgs);
+    if (this.server.exit !== null) this.server = startServer(this.world.host(1), this.serverArgs);
     if (this.client.exit?.signal === 'SIGKILL') {
-      this.client = startClient(this.#world.host(2), this.#clientArgs);
+      this.client = startClient(this.world.host(2), this.clientArgs);
     }
   }
 }

@@ -1,15 +1,20 @@
 /** Images that change, shrink or are exchanged while they are served. */
 
 import assert from 'node:assert/strict';
-import { readdirSync, truncateSync } from 'node:fs';
+import { copyFileSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onCleanup } from '../lab/cleanup.js';
 import { type Lab, labTest } from '../lab/lab.js';
 import type { ClientProgram, ServerProgram } from '../lab/programs.js';
+import { runTool } from '../lab/tools.js';
 import { overwrite } from './damage.js';
 import { Tally } from './tally.js';
 
 const mebibyte = 1 << 20;
 const sizeBytes = 16 * mebibyte;
 const rate = ['--rate', '60M'];
+const mappedWriterPath = fileURLToPath(new URL('./mapped-writer.js', import.meta.url));
 
 async function underWay(lab: Lab, image: string, options: string[] = []) {
   const server = lab.startServer(['-f', image, ...rate]);
@@ -119,4 +124,66 @@ labTest('the same name and size, but other content: no mixture is claimed', 2, a
   else assertNothingClaimed(lab, client);
   assert.ok(status === 0 || status === 6, client.describe());
   tally.print('same name, other content', `exit status ${status}`);
+});
+
+function startMappedWriter(lab: Lab, image: string) {
+  const writer = lab.world.host(1).start(process.execPath, [mappedWriterPath, image]);
+  const said = (word: string) =>
+    writer.waitUntil(`'${word}'`, () => writer.lines.includes(word) || undefined);
+  return { writer, said };
+}
+
+labTest('what a program stores through mapped memory is noticed', 2, async (lab) => {
+  const tally = new Tally();
+  const disk = lab.scratch.ext4Image('ext4.disk', 64 * mebibyte, mebibyte);
+  const folder = lab.scratch.makeFolder('ext4');
+  runTool('mount', [lab.scratch.loopDevice(disk), folder]);
+  const unmount = onCleanup(() => runTool('umount', [folder]));
+  try {
+    const image = join(folder, 'disk.img');
+    copyFileSync(lab.scratch.randomFile('disk.img', sizeBytes), image);
+    const { writer, said } = startMappedWriter(lab, image);
+    await said('dirty');
+    const { server, client } = await underWay(lab, image);
+    await server.waitFor('prepared');
+    // The page is dirty since long; it was read, and nobody will read it again.
+    writer.kill('SIGUSR2');
+    await said('stored');
+    tally.faults += 1;
+    await Promise.all([server.waitStatus(4), client.waitStatus(4)]);
+    assert.equal(server.last('error').code, 'SOURCE_CHANGED');
+    assertNothingClaimed(lab, client);
+    writer.kill('SIGKILL');
+    await writer.exited;
+    tally.print('stores through mapped memory');
+  } finally {
+    await lab.world.host(1).killAll();
+    unmount();
+  }
+});
+
+labTest('in memory, where no such store is dated, nobody else may write', 2, async (lab) => {
+  const image = '/dev/shm/multiserver-mapped.img';
+  copyFileSync(lab.scratch.randomFile('disk.img', sizeBytes), image);
+  try {
+    const { writer, said } = startMappedWriter(lab, image);
+    await said('dirty');
+    const refused = lab.startServer(['-f', image]);
+    await refused.waitStatus(4);
+    assert.equal(refused.last('error').code, 'BUSY');
+    assert.match(refused.last('error').message, /open for writing by another program/);
+    const forced = lab.startServer(['-f', image, '--force']);
+    await forced.waitFor('serving');
+    forced.kill('SIGTERM');
+    writer.kill('SIGKILL');
+    await Promise.all([forced.exited, writer.exited]);
+    // One that comes later ends the service.
+    const { server, client } = await underWay(lab, image);
+    await startMappedWriter(lab, image).said('dirty');
+    await Promise.all([server.waitStatus(4), client.waitStatus(4)]);
+    assertNothingClaimed(lab, client);
+  } finally {
+    rmSync(image);
+    rmSync(`${image}.blockmap`, { force: true });
+  }
 });

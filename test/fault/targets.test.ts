@@ -1,15 +1,18 @@
 /** Targets that are full, that lie about being written, too small, wanted twice, or taken away. */
 
 import assert from 'node:assert/strict';
-import { renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Lab, labTest } from '../lab/lab.js';
 import { startClient } from '../lab/programs.js';
+import { runTool, toolPath } from '../lab/tools.js';
 import { emptyDevice, SmallDisk } from './damage.js';
 import { Tally } from './tally.js';
 
 const mebibyte = 1 << 20;
 const sizeBytes = 16 * mebibyte;
+const clientPath = fileURLToPath(new URL('../../bin/multiclient.js', import.meta.url));
 
 /** A test with a small file system, unmounted before the folder around it goes. */
 function smallDiskTest(
@@ -37,11 +40,13 @@ for (const options of [[], ['--no-sparse']]) {
       const tally = new Tally();
       const image = lab.scratch.randomFile('disk.img', 12 * mebibyte + 5);
       const copy = join(disk.path, 'copy.img');
-      lab.startServer(['-f', image]);
+      const server = lab.startServer(['-f', image]);
       const start = () => startClient(lab.world.host(2), ['-o', copy, ...options]);
       const client = start();
       await client.waitStatus(3);
       assert.match(client.last('error').message, /no space/);
+      const failed = await server.waitFor('client-failed');
+      assert.equal(failed.client.reason, client.last('error').message, 'the operator hears why');
       assert.equal(lab.scratch.exists(copy), false, 'nothing is claimed');
       tally.faults += 1;
       disk.resize(16 * mebibyte);
@@ -51,6 +56,31 @@ for (const options of [[], ['--no-sparse']]) {
     },
   );
 }
+
+smallDiskTest('room that is short is told before anything', 6 * mebibyte, async (lab, disk) => {
+  const tally = new Tally();
+  const image = lab.scratch.randomFile('disk.img', 12 * mebibyte);
+  const copy = join(disk.path, 'copy.img');
+  lab.startServer(['-f', image]);
+  const start = (...options: string[]) => startClient(lab.world.host(2), ['-o', copy, ...options]);
+  const short = /has room for 6\.29 MB[;,] the image has 12\.6 MB/;
+  const dry = start('--dry-run');
+  await dry.waitStatus(0);
+  assert.match(dry.last('notice').text, short);
+  for (const options of [['--no-sparse', '--dry-run'], ['--no-sparse']]) {
+    const refused = start(...options);
+    await refused.waitStatus(3);
+    assert.equal(refused.last('error').code, 'NO_SPACE');
+    assert.match(refused.last('error').message, short);
+    tally.faults += 1;
+  }
+  assert.equal(lab.scratch.exists(`${copy}.part`), false, 'nothing is made');
+  const warned = start();
+  await warned.waitStatus(3);
+  assert.equal(warned.all('notice').filter(({ text }) => short.test(text)).length, 1);
+  tally.faults += 1;
+  tally.print('room that is short');
+});
 
 smallDiskTest(
   'a device that cannot keep what it took is no copy',
@@ -106,10 +136,14 @@ labTest('what is served here is no target here, by whatever name', 1, async (lab
   const tally = new Tally();
   const image = lab.scratch.randomFile('disk.img', mebibyte);
   const device = lab.scratch.loopDevice(image);
+  // Another node of one device, as a container has: no lock of ours is seen through it.
+  const node = lab.scratch.path('node');
+  const numbers = runTool('stat', ['-c', '%Hr %Lr', device]).trim().split(' ');
+  runTool('mknod', [node, 'b', ...numbers]);
   for (const source of [image, device]) {
     const server = lab.startServer(['-f', source]);
     await server.waitFor('serving');
-    for (const target of [image, device]) {
+    for (const target of source === device ? [image, device, node] : [image, device]) {
       for (const options of [['--dry-run'], ['--force'], ['--resume']]) {
         const client = startClient(lab.world.host(1), ['-o', target, ...options]);
         await client.waitStatus(3);
@@ -152,7 +186,21 @@ lostTargetTest(
     const target = lab.scratch.loopDevice(backing);
     return { target, lose: () => emptyDevice(target, backing) };
   },
-  /no space|input\/output error|pulled out|gone/,
+  /has become smaller|input\/output error|pulled out|gone/,
+);
+
+lostTargetTest(
+  'a device that shrinks in the middle is told as one',
+  (lab) => {
+    const backing = lab.scratch.randomFile('stick', sizeBytes, 'stick');
+    const target = lab.scratch.loopDevice(backing);
+    const lose = () => {
+      truncateSync(backing, 2 * mebibyte);
+      runTool('losetup', ['--set-capacity', target]);
+    };
+    return { target, lose };
+  },
+  /it has become smaller/,
 );
 
 lostTargetTest(
@@ -173,3 +221,27 @@ lostTargetTest(
   },
   /was replaced/,
 );
+
+labTest('where /dev is a folder like any other, files lie where they are put', 2, async (lab) => {
+  const image = lab.scratch.randomFile('disk.img', mebibyte);
+  const folder = mkdtempSync('/multiclient-');
+  const target = join(folder, 'copy.img');
+  lab.startServer(['-f', image]);
+  try {
+    // What is left when nothing is mounted there, as in a bare chroot.
+    const bare = 'umount --lazy --recursive /dev && exec "$@"';
+    const start = (output: string) => {
+      const program = [process.execPath, clientPath, '-i', 'e0', '-o', output];
+      const args = ['--mount', 'sh', '-c', bare, 'sh', ...program];
+      return lab.world.host(2).start(toolPath('unshare'), args);
+    };
+    const client = start(target);
+    assert.equal((await client.exited).status, 0, client.stderr);
+    lab.scratch.assertCopy(target, image);
+    const mistyped = start('/dev/sdzz');
+    assert.equal((await mistyped.exited).status, 3);
+    assert.match(mistyped.stderr, /no device \/dev\/sdzz/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -1,4 +1,6 @@
-/** What crosses the wire for a copy that is partly there: what is missing, and next to nothing else. */
+/**
+ * What crosses the wire for a copy that is partly there: what is missing, and next to nothing else.
+ */
 
 import assert from 'node:assert/strict';
 import { copyFileSync } from 'node:fs';

@@ -15,14 +15,14 @@ const samplesEach = 60;
 
 export class DecoderTarget implements FuzzTarget {
   readonly name = 'decoders';
-  readonly #sound: Buffer[];
+  private readonly sound: Buffer[];
 
   constructor(random: Random) {
-    this.#sound = CODECS.flatMap(({ values, encode }) =>
+    this.sound = CODECS.flatMap(({ values, encode }) =>
       fc.sample(values, { numRuns: samplesEach, seed: random.below(2 ** 31) }).map(encode),
     );
     // Maps as they are kept in files go through the same mill.
-    for (const chunks of [1, 3, 40]) this.#sound.push(Buffer.concat(mapOf(chunks, [0]).encode()));
+    for (const chunks of [1, 3, 40]) this.sound.push(Buffer.concat(mapOf(chunks, [0]).encode()));
   }
 
   makeStart(random: Random): string {
@@ -30,8 +30,8 @@ export class DecoderTarget implements FuzzTarget {
   }
 
   makeStep(random: Random): string {
-    const packet = random.pick(this.#sound);
-    return packetStep('decode', mutate(random, packet, random.pick(this.#sound)));
+    const packet = random.pick(this.sound);
+    return packetStep('decode', mutate(random, packet, random.pick(this.sound)));
   }
 
   run(steps: readonly string[]): void {

@@ -15,77 +15,77 @@ export interface Finding {
 }
 
 export class Fuzzer {
-  readonly #target: FuzzTarget;
-  readonly #random: Random;
-  readonly #coverage: CoverageSignal | null;
+  private readonly target: FuzzTarget;
+  private readonly random: Random;
+  private readonly coverage: CoverageSignal | null;
   /** Cases that reached something that none before them did. */
-  readonly #kept: string[][] = [];
-  readonly #known = new Set<string>();
+  private readonly corpus: string[][] = [];
+  private readonly known = new Set<string>();
   cases = 0;
   steps = 0;
 
   constructor(target: FuzzTarget, random: Random, coverage: CoverageSignal | null) {
-    this.#target = target;
-    this.#random = random;
-    this.#coverage = coverage;
+    this.target = target;
+    this.random = random;
+    this.coverage = coverage;
   }
 
   get kept(): number {
-    return this.#kept.length;
+    return this.corpus.length;
   }
 
   /** Kinds of faults that were found. */
   get faults(): number {
-    return this.#known.size;
+    return this.known.size;
   }
 
   /** Runs one case. @returns what it broke, shortened, if that is new, or null */
   once(): Finding | null {
-    const steps = this.#makeCase();
+    const steps = this.makeCase();
     this.cases += 1;
     this.steps += steps.length;
-    const message = this.#outcome(steps);
-    if (message !== null) return this.#find(steps, message);
-    if (this.#coverage !== null && this.#coverage.take() > 0) this.#keep(steps);
+    const message = this.outcome(steps);
+    if (message !== null) return this.find(steps, message);
+    if (this.coverage !== null && this.coverage.take() > 0) this.keep(steps);
     return null;
   }
 
-  #find(steps: string[], message: string): Finding | null {
+  private find(steps: string[], message: string): Finding | null {
     const kind = kindOf(message);
-    if (this.#known.has(kind)) return null;
-    this.#known.add(kind);
-    return { target: this.#target.name, message, steps: this.#shorten(steps, message) };
+    if (this.known.has(kind)) return null;
+    this.known.add(kind);
+    return { target: this.target.name, message, steps: this.shorten(steps, message) };
   }
 
-  #keep(steps: string[]): void {
-    if (this.#kept.length < mostKept) this.#kept.push(steps);
-    else this.#kept[this.#random.below(mostKept)] = steps;
+  private keep(steps: string[]): void {
+    if (this.corpus.length < mostKept) this.corpus.push(steps);
+    else this.corpus[this.random.below(mostKept)] = steps;
   }
 
-  #makeCase(): string[] {
-    const random = this.#random;
-    if (this.#kept.length === 0 || random.chance(0.3)) {
-      const steps = [this.#target.makeStart(random)];
-      for (let left = random.below(mostSteps); left > 0; left--) steps.push(this.#makeStep());
+  private makeCase(): string[] {
+    const random = this.random;
+    if (this.corpus.length === 0 || random.chance(0.3)) {
+      const steps = [this.target.makeStart(random)];
+      for (let left = random.below(mostSteps); left > 0; left--) steps.push(this.makeStep());
       return steps;
     }
-    const steps = [...random.pick(this.#kept)];
-    for (let changes = 1 + random.below(6); changes > 0; changes--) this.#change(steps);
+    const steps = [...random.pick(this.corpus)];
+    for (let changes = 1 + random.below(6); changes > 0; changes--) this.change(steps);
     return steps.slice(0, 2 * mostSteps);
   }
 
-  #makeStep(): string {
-    return this.#target.makeStep(this.#random);
+  private makeStep(): string {
+    return this.target.makeStep(this.random);
   }
 
   /** Inserts, drops, repeats, swaps: what a network does to packets, and a forger besides. */
-  #change(steps: string[]): void {
-    const random = this.#random;
+  private change(steps: string[]): void {
+    const random = this.random;
     const at = 1 + random.below(steps.length);
     switch (random.below(6)) {
       case 0:
       case 1:
-        steps.splice(at, 0, this.#makeStep());
+        steps.splice(at, 0, this.makeStep());
         break;
       case 2:
         steps.splice(at, 1);
@@ -94,7 +94,7 @@ export class Fuzzer {
         steps.splice(at, 0, ...steps.slice(at, at + 1 + random.below(4)));
         break;
       case 4: {
-        const other = random.pick(this.#kept);
+        const other = random.pick(this.corpus);
         steps.splice(at, random.below(4), ...other.slice(1 + random.below(other.length)));
         break;
       }
@@ -105,9 +105,9 @@ export class Fuzzer {
     }
   }
 
-  #outcome(steps: readonly string[]): string | null {
+  private outcome(steps: readonly string[]): string | null {
     try {
-      this.#target.run(steps);
+      this.target.run(steps);
       return null;
     } catch (error) {
       return firstLine(error);
@@ -115,13 +115,13 @@ export class Fuzzer {
   }
 
   /** Leaves out what is not needed to break the same thing. */
-  #shorten(steps: string[], message: string): string[] {
+  private shorten(steps: string[], message: string): string[] {
     let best = steps;
     let tries = 0;
     for (let size = Math.ceil(best.length / 2); size >= 1; size = size > 1 ? size >> 1 : 0) {
       for (let at = 0; at < best.length && tries < mostTriesToShorten; tries++) {
         const shorter = [...best.slice(0, at), ...best.slice(at + size)];
-        const outcome = this.#outcome(shorter);
+        const outcome = this.outcome(shorter);
         if (outcome !== null && kindOf(outcome) === kindOf(message)) best = shorter;
         else at += size;
       }

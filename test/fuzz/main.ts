@@ -11,6 +11,7 @@ import { DecoderTarget } from './decoder-target.js';
 import { type Finding, Fuzzer } from './fuzzer.js';
 import { ServerTarget } from './server-target.js';
 import type { FuzzTarget } from './steps.js';
+import { TrustTarget } from './trust-target.js';
 
 const { values } = parseArgs({
   options: {
@@ -30,7 +31,12 @@ function readNumber(name: string, text: string): number {
 const seconds = readNumber('seconds', values.seconds);
 const seed = readNumber('seed', values.seed ?? `${Math.floor(Math.random() * 2 ** 32)}`);
 const random = new Random(seed, 'fuzz');
-const all: FuzzTarget[] = [new DecoderTarget(random), new ClientTarget(), new ServerTarget()];
+const all: FuzzTarget[] = [
+  new DecoderTarget(random),
+  new TrustTarget(),
+  new ClientTarget(),
+  new ServerTarget(),
+];
 const targets = all.filter(({ name }) => values.target === undefined || name === values.target);
 if (targets.length === 0) throw new Error(`--target is one of ${all.map(({ name }) => name)}`);
 
@@ -38,7 +44,8 @@ function report(finding: Finding): void {
   const steps = finding.steps.map((step) => `      '${step}',\n`).join('');
   process.stdout.write(
     `BROKEN by seed ${seed}: ${finding.message}\n` +
-      `  {\n    target: '${finding.target}',\n    about: '...',\n    steps: [\n${steps}    ],\n  },\n`,
+      `  {\n    target: '${finding.target}',\n    about: '...',\n    steps: [\n${steps}    ` +
+      `],\n  },\n`,
   );
 }
 

@@ -25,55 +25,60 @@ const spaces: readonly SpaceId[] = [
 ];
 
 export class ServerPackets {
-  #position = 1;
+  private position = 1;
 
   make(random: Random): Buffer {
     switch (random.below(12)) {
       case 0:
       case 1:
-        return this.#status(random);
+        return this.status(random);
       case 2:
-        return this.#zeros(random);
+        return this.zeros(random);
       case 3:
-        return this.#description(random);
+        return this.description(random);
       case 4:
-        return encodeFarewell({ session: SESSION, client: random.chance(0.9) ? CLIENT : 6n });
+        return encodeFarewell({
+          session: SESSION,
+          client: random.chance(0.9) ? CLIENT : 6n,
+          isDropped: random.chance(0.1),
+        });
       case 5:
-        return random.chance(0.2) ? this.#notice(random) : this.#status(random);
+        return random.chance(0.2) ? this.notice(random) : this.status(random);
       default:
-        return this.#block(random);
+        return this.block(random);
     }
   }
 
-  #next(random: Random): number {
+  private next(random: Random): number {
     if (random.chance(0.05)) return number(random, 2 ** 32);
-    if (random.chance(0.1)) this.#position += random.below(8);
-    return this.#position++;
+    if (random.chance(0.1)) this.position += random.below(8);
+    return this.position++;
   }
 
-  #mapId(random: Random): Buffer | null {
+  private mapId(random: Random): Buffer | null {
     if (random.chance(0.3)) return null;
     return random.chance(0.9) ? map.id : random.fill(Buffer.alloc(32));
   }
 
-  #block(random: Random): Buffer {
+  private block(random: Random): Buffer {
     const space = random.pick(spaces);
     const chunk = space === Space.image ? random.below(chunkCount) : 0;
     const block = random.below(blocksFor(space, chunk));
-    const fields = { session: SESSION, space, chunk, block, position: this.#next(random) };
+    const fields = { session: SESSION, space, chunk, block, position: this.next(random) };
     if (random.chance(0.85)) return blockPacket(fields);
     const variant = random.below(3);
     return blockPacket({ ...fields, variant }, random.fill(Buffer.alloc(BLOCK_SIZE)));
   }
 
-  #status(random: Random): Buffer {
+  private status(random: Random): Buffer {
     return encodeStatus({
       session: SESSION,
-      position: random.chance(0.9) ? this.#position : this.#next(random),
+      position: random.chance(0.9) ? this.position : this.next(random),
       cursor: number(random, chunkCount + 1),
       pendingChunks: number(random, chunkCount + 1),
       isIdle: random.chance(0.5),
-      mapId: this.#mapId(random),
+      awaitedClients: random.chance(0.1) ? random.below(4) : null,
+      mapId: this.mapId(random),
       reportIntervalMs: number(random, 65_536),
       requestWindowMs: number(random, 65_536),
       joinWindowMs: number(random, 65_536),
@@ -81,17 +86,22 @@ export class ServerPackets {
     });
   }
 
-  #zeros(random: Random): Buffer {
+  private zeros(random: Random): Buffer {
     const ranges = random.chance(0.6)
       ? [
           { first: 3, count: 2 },
           { first: 9, count: 1 },
         ]
       : runs(random, chunkCount, 2 ** 32);
-    return encodeZeroRanges({ session: SESSION, position: this.#next(random), ranges });
+    return encodeZeroRanges({
+      isFree: random.chance(0.3),
+      session: SESSION,
+      position: this.next(random),
+      ranges,
+    });
   }
 
-  #description(random: Random): Buffer {
+  private description(random: Random): Buffer {
     const isTrue = random.chance(0.8);
     return encodeImageDescription({
       session: random.chance(0.7) ? SESSION : SESSION + 1n,
@@ -99,11 +109,11 @@ export class ServerPackets {
       imageSize: isTrue ? chunkCount * CHUNK_SIZE : number(random, 2 ** 48),
       chunkSize: isTrue ? CHUNK_SIZE : number(random, 2 ** 32),
       blockSize: isTrue ? BLOCK_SIZE : number(random, 65_536),
-      mapId: this.#mapId(random),
+      mapId: this.mapId(random),
       group: GROUP,
       port: 9000,
       otherSessions: random.below(3),
-      position: this.#position,
+      position: this.position,
       sectorSizeBytes: 0,
       streamAddress: '',
       requestWindowMs: 0,
@@ -112,7 +122,7 @@ export class ServerPackets {
     });
   }
 
-  #notice(random: Random): Buffer {
+  private notice(random: Random): Buffer {
     return encodeNotice({
       session: SESSION,
       code: random.pick(Object.values(NoticeCode) as NoticeCodeId[]),

@@ -97,94 +97,91 @@ function clientPacket(random: Random): Buffer {
 }
 
 class FuzzedServer {
-  readonly #driver = new ServerDriver({ chunks: chunkCount, zeros: zeroChunks });
-  #isPrepared = false;
-  #received = 0;
-  #replies = 0;
+  private readonly driver = new ServerDriver({ chunks: chunkCount, zeros: zeroChunks });
+  private isPrepared = false;
+  private received = 0;
+  private replies = 0;
   /** What is still to come, as "chunk/block"; zero chunks as "chunk". */
-  readonly #missing = new Set<string>();
-  #position = 1;
+  private readonly missing = new Set<string>();
+  private position = 1;
 
   take(line: string): void {
     const { verb, bytes, count } = readStep(line);
-    const driver = this.#driver;
-    if (verb === 'open') this.#prepare(count === 1);
-    else if (verb === 'disk') this.#prepare(true);
-    else if (verb === 'wait') this.#check(driver.run(count));
+    const driver = this.driver;
+    if (verb === 'open') this.prepare(count === 1);
+    else if (verb === 'disk') this.prepare(true);
+    else if (verb === 'wait') this.check(driver.run(count));
     else {
-      this.#received += 1;
+      this.received += 1;
       driver.handle(bytes, verb === 'stranger' ? stranger : PEER);
-      this.#check(driver.run(1));
+      this.check(driver.run(1));
     }
   }
 
-  #prepare(isWanted: boolean): void {
-    if (!isWanted || this.#isPrepared) return;
-    this.#isPrepared = true;
-    this.#driver.prepare();
+  private prepare(isWanted: boolean): void {
+    if (!isWanted || this.isPrepared) return;
+    this.isPrepared = true;
+    this.driver.prepare();
   }
 
-  #check(sent: readonly Sent[]): void {
+  private check(sent: readonly Sent[]): void {
     for (const { type, to, bytes } of sent) {
-      if (to !== null && type !== 'mapRequest') this.#replies += 1;
-      if (type === 'block') this.#checkBlock(bytes);
-      if (type === 'zeroRanges') this.#checkZeros(bytes);
+      if (to !== null && type !== 'mapRequest') this.replies += 1;
+      if (type === 'block') this.checkBlock(bytes);
+      if (type === 'zeroRanges') this.checkZeros(bytes);
       if (type !== 'imageDescription' || to?.port !== honest.peer.port) continue;
-      this.#position = decodeImageDescription(bytes)!.position;
+      this.position = decodeImageDescription(bytes)!.position;
     }
-    promise(
-      this.#replies <= this.#received,
-      `${this.#replies} answers to ${this.#received} packets`,
-    );
-    this.#driver.session.progress(this.#driver.now);
+    promise(this.replies <= this.received, `${this.replies} answers to ${this.received} packets`);
+    this.driver.session.progress(this.driver.now);
   }
 
-  #checkBlock(bytes: Buffer): void {
+  private checkBlock(bytes: Buffer): void {
     const space = spaceOfKind(kindByteOf(bytes, 0)) as SpaceId;
     const [chunk, block] = [chunkOf(bytes, 0), blockOf(bytes, 0)];
     promise(block < blocksFor(space, chunk), `no block ${chunk}/${block} of space ${space}`);
     const payload = bytes.subarray(BLOCK_HEADER_BYTES);
     promise(payload.equals(blockPayload(space, chunk, block)), `block ${chunk}/${block} is right`);
-    if (space === Space.image) this.#missing.delete(`${chunk}/${block}`);
+    if (space === Space.image) this.missing.delete(`${chunk}/${block}`);
   }
 
-  #checkZeros(bytes: Buffer): void {
+  private checkZeros(bytes: Buffer): void {
     for (const { first, count } of decodeZeroRanges(bytes)!.ranges) {
       for (let chunk = first; chunk < first + count; chunk++) {
         promise(zeroChunks.includes(chunk), `chunk ${chunk} is no zeros`);
-        this.#missing.delete(`${chunk}`);
+        this.missing.delete(`${chunk}`);
       }
     }
   }
 
   /** An honest client asks as long as something is missing. */
   heal(): void {
-    const driver = this.#driver;
-    this.#prepare(true);
+    const driver = this.driver;
+    this.prepare(true);
     for (let chunk = 0; chunk < chunkCount; chunk++) {
-      if (zeroChunks.includes(chunk)) this.#missing.add(`${chunk}`);
-      else for (let block = 0; block < 4; block++) this.#missing.add(`${chunk}/${block}`);
+      if (zeroChunks.includes(chunk)) this.missing.add(`${chunk}`);
+      else for (let block = 0; block < 4; block++) this.missing.add(`${chunk}/${block}`);
     }
-    for (let elapsedMs = 0; elapsedMs < healMs && this.#missing.size > 0; elapsedMs += askEveryMs) {
-      this.#received += 2;
+    for (let elapsedMs = 0; elapsedMs < healMs && this.missing.size > 0; elapsedMs += askEveryMs) {
+      this.received += 2;
       driver.handle(
         encodeMapRequest({ client: honest.id, machine: 1n, isServer: false, host: 'x' }),
         honest.peer,
       );
-      this.#check(driver.run(1));
-      driver.handle(this.#request(), honest.peer);
-      this.#check(driver.run(askEveryMs - 1));
+      this.check(driver.run(1));
+      driver.handle(this.request(), honest.peer);
+      this.check(driver.run(askEveryMs - 1));
     }
-    const left = [...this.#missing].join(' ');
+    const left = [...this.missing].join(' ');
     promise(left === '', `an honest client did not get ${left} in ${healMs} ms`);
   }
 
-  #request(): Buffer {
-    const chunks = new Set([...this.#missing].map((name) => Number(name.split('/')[0])));
+  private request(): Buffer {
+    const chunks = new Set([...this.missing].map((name) => Number(name.split('/')[0])));
     return encodeBlockRequest({
       session: SESSION,
       client: honest.id,
-      asOfPosition: this.#position,
+      asOfPosition: this.position,
       space: Space.image,
       ranges: [...chunks].sort((a, b) => a - b).map((first) => ({ first, count: 1 })),
       halves: [],

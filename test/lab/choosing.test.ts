@@ -38,7 +38,8 @@ labTest('options that do not agree with the server are named', 3, async (lab) =>
   await lab.startServer(['-f', image]).waitFor('serving');
   const swapped = lab.startClient(2, ['-p', '7500', '-s', '16000']);
   const elsewhere = lab.startClient(3, ['-g', '225.0.20.99']);
-  // After 3 s it asks at the usual port, too: the answer, which ends it with what to do, may be first.
+  // After 3 s it asks at the usual port, too: the answer, which ends it with what to do, may be
+  // first.
   await swapped
     .waitFor('notice', ({ text }) => /start again with -s 7500/.test(text))
     .catch(() => assert.equal(swapped.last('error').code, 'OTHER_GROUP'));

@@ -1,8 +1,9 @@
 /** `--exit-after` counts the machines that hold a copy. */
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { labTest } from './lab.js';
+import { startClient } from './programs.js';
 
 const mebibyte = 1 << 20;
 
@@ -49,6 +50,35 @@ labTest('who is in mid-transfer when the server leaves is named', 3, async (lab)
   );
 });
 
+labTest(
+  'who only tries is no failure, and who fails before it begins has nothing',
+  3,
+  async (lab) => {
+    const image = lab.scratch.randomFile('disk.img', 4 * mebibyte);
+    const report = lab.scratch.path('report.jsonl');
+    const server = lab.startServer(['-f', image, '--report', report]);
+    await lab.startClient(2, ['--dry-run']).waitStatus(0);
+    await server.waitFor('client-looked');
+    const small = lab.scratch.loopDevice(lab.scratch.randomFile('small.disk', mebibyte));
+    await startClient(lab.world.host(3), ['-o', small]).waitStatus(3);
+    const { client } = await server.waitFor('client-failed');
+    assert.equal(client.missingChunks, 4);
+    server.kill('SIGINT');
+    await server.waitStatus(130);
+    assert.match(server.last('error').message, /no client was under way/);
+    const addressOf = (number: number) => lab.world.host(number).address;
+    assert.deepEqual(
+      server.last('summary').clients.map(({ address }) => address),
+      [addressOf(3)],
+    );
+    const rows = readFileSync(report, 'utf8').trim().split('\n');
+    assert.deepEqual(
+      rows.map((line) => JSON.parse(line)).map(({ verdict, bytes }) => [verdict, bytes]),
+      [['failed', 0]],
+    );
+  },
+);
+
 labTest('a server that was killed goes on counting', 3, async (lab) => {
   const image = lab.scratch.randomFile('disk.img', 4 * mebibyte);
   const args = ['-f', image, '--exit-after', '2'];
@@ -61,4 +91,17 @@ labTest('a server that was killed goes on counting', 3, async (lab) => {
   await Promise.all([lab.startClient(3).waitStatus(0), server.waitStatus(0)]);
   assert.equal(server.last('ended').doneCount, 2);
   assert.equal(existsSync(`${image}.copies`), false);
+});
+
+labTest('who waits for another number of machines counts from zero', 3, async (lab) => {
+  const image = lab.scratch.randomFile('disk.img', 4 * mebibyte);
+  const first = lab.startServer(['-f', image, '--exit-after', '2']);
+  await lab.startClient(2).waitStatus(0);
+  first.kill('SIGTERM');
+  await first.waitStatus(143);
+  const second = lab.startServer(['-f', image, '--exit-after', '1']);
+  await second.waitFor('prepared');
+  await lab.startClient(3).waitStatus(0);
+  await second.waitStatus(0);
+  assert.equal(second.last('ended').doneCount, 1);
 });

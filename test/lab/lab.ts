@@ -10,7 +10,7 @@ export interface Lab {
   scratch: Scratch;
   /** Starts a server on host 1. */
   startServer(args: string[]): ServerProgram;
-  /** Starts a client on a host, with `-o` to a place of its own. */
+  /** Starts a client on a host, with `-o` to a place of its own unless another is given. */
   startClient(hostNumber: number, args?: string[]): ClientProgram;
   /** Where the client of this host puts its copy. */
   copyPath(hostNumber: number): string;
@@ -46,8 +46,10 @@ export function labTest(
         scratch,
         copyPath,
         startServer: (args) => startServer(world.host(1), args),
-        startClient: (hostNumber, args = []) =>
-          startClient(world.host(hostNumber), ['-o', copyPath(hostNumber), ...args]),
+        startClient(hostNumber, args = []) {
+          const output = args.includes('-o') ? [] : ['-o', copyPath(hostNumber)];
+          return startClient(world.host(hostNumber), [...output, ...args]);
+        },
       });
     } finally {
       await world.close();

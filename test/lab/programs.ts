@@ -78,7 +78,7 @@ export class Program<E extends AnyEvent> extends RunningProcess {
 export type ServerProgram = Program<ServerEvent>;
 export type ClientProgram = Program<ClientEvent>;
 
-function programPath(name: string): string {
+export function programPath(name: string): string {
   return fileURLToPath(new URL(`../../bin/${name}.js`, import.meta.url));
 }
 
@@ -88,7 +88,8 @@ function startProgram<E extends AnyEvent>(
   args: string[],
   options: StartOptions,
 ): Program<E> {
-  const all = [programPath(name), '-i', 'e0', '--json', ...args];
+  const byInterface = args.includes('-i') ? [] : ['-i', 'e0'];
+  const all = [programPath(name), ...byInterface, '--json', ...args];
   return host.adopt(new Program<E>(...host.command(process.execPath, all), options));
 }
 

@@ -22,8 +22,8 @@ export interface StartOptions {
 
 const stderrKeptBytes = 64 * 1024;
 /**
- * All that a program gets of our environment. Whatever else a shell has set would be part of what is
- * tested and timed: with `NODE_EXTRA_CA_CERTS`, each start of Node takes three times as long.
+ * All that a program gets of our environment. Whatever else a shell has set would be part of what
+ * is tested and timed: with `NODE_EXTRA_CA_CERTS`, each start of Node takes three times as long.
  */
 const inheritedNames = ['PATH', 'HOME', 'TMPDIR'];
 const memoryIntervalMs = 50;
@@ -38,9 +38,11 @@ export class RunningProcess {
   /** Peak of resident memory in bytes; 0 unless it is watched. */
   peakMemoryBytes = 0;
   exit: Exit | null = null;
+  /** Ended at once, maybe in the middle of a line. */
+  private isCutOff = false;
   readonly commandLine: string;
-  readonly #child: ChildProcess;
-  readonly #watchers = new Set<() => void>();
+  private readonly child: ChildProcess;
+  private readonly watchers = new Set<() => void>();
 
   constructor(command: string, args: string[], options: StartOptions = {}) {
     this.commandLine = [command, ...args].join(' ');
@@ -48,16 +50,24 @@ export class RunningProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...inheritedEnvironment(), ...options.environment },
     });
-    this.#child = child;
+    this.child = child;
     const forget = onCleanup(() => child.kill('SIGKILL'));
     createInterface({ input: child.stdout }).on('line', (line) => {
       this.lines.push(line);
-      this.heard(line);
-      this.#tellWatchers();
+      try {
+        this.heard(line);
+      } catch (error) {
+        if (this.isCutOff) return;
+        // Thrown here, it would keep the end of the output from being seen, for ever.
+        setImmediate(() => {
+          throw error;
+        });
+      }
+      this.tellWatchers();
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-stderrKeptBytes);
-      this.#tellWatchers();
+      this.tellWatchers();
     });
     let endedAtMs = 0;
     child.once('exit', () => {
@@ -66,23 +76,24 @@ export class RunningProcess {
     this.exited = once(child, 'close').then(([status, signal]) => {
       forget();
       this.exit = { status, signal, atMs: endedAtMs };
-      this.#tellWatchers();
+      this.tellWatchers();
       return this.exit;
     });
     // Whoever waits hears of a failed start; nobody waiting must not bring the tests down.
     this.exited.catch(() => {});
-    if (options.watchMemory) this.#watchMemory();
+    if (options.watchMemory) this.watchMemory();
   }
 
   get pid(): number {
-    return this.#child.pid ?? -1;
+    return this.child.pid ?? -1;
   }
 
   /** Called with each line of output as it comes. */
   protected heard(_line: string): void {}
 
   kill(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+    if (signal === 'SIGKILL') this.isCutOff = true;
+    this.child.kill(signal);
   }
 
   /** @throws Error when it still runs after `timeoutMs` */
@@ -108,7 +119,7 @@ export class RunningProcess {
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         clearTimeout(timer);
-        this.#watchers.delete(look);
+        this.watchers.delete(look);
         act();
       };
       const timer = setTimeout(() => {
@@ -122,7 +133,7 @@ export class RunningProcess {
           settle(() => reject(new Error(`ended before ${what}: ${this.describe()}`)));
         }
       };
-      this.#watchers.add(look);
+      this.watchers.add(look);
       look();
     });
   }
@@ -140,11 +151,11 @@ export class RunningProcess {
     return `${this.commandLine} (${end})\n${output}\n${this.stderr.slice(-2000)}`.trimEnd();
   }
 
-  #tellWatchers(): void {
-    for (const look of [...this.#watchers]) look();
+  private tellWatchers(): void {
+    for (const look of [...this.watchers]) look();
   }
 
-  #watchMemory(): void {
+  private watchMemory(): void {
     const timer = setInterval(() => {
       try {
         const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');

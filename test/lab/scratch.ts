@@ -30,13 +30,13 @@ const stepBytes = 1 << 20;
 /** A folder in memory where the system has one, else in the system's folder for such things. */
 export class Scratch {
   readonly folder: string;
-  readonly #remove: () => void;
-  readonly #detach: (() => void)[] = [];
+  private readonly removeFolder: () => void;
+  private readonly detach: (() => void)[] = [];
 
   constructor() {
     const parent = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
     this.folder = mkdtempSync(join(parent, 'mcast-'));
-    this.#remove = onCleanup(() => rmSync(this.folder, { recursive: true, force: true }));
+    this.removeFolder = onCleanup(() => rmSync(this.folder, { recursive: true, force: true }));
   }
 
   path(...names: string[]): string {
@@ -98,7 +98,7 @@ export class Scratch {
   loopDevice(path: string, sectorSizeBytes = 512): string {
     const sectors = ['--sector-size', `${sectorSizeBytes}`];
     const device = runTool('losetup', ['--find', '--show', ...sectors, path]).trim();
-    this.#detach.push(onCleanup(() => runTool('losetup', ['--detach', device])));
+    this.detach.push(onCleanup(() => runTool('losetup', ['--detach', device])));
     return device;
   }
 
@@ -121,8 +121,8 @@ export class Scratch {
 
   /** Removes all that was made here. */
   close(): void {
-    for (const detach of this.#detach.splice(0)) detach();
-    this.#remove();
+    for (const detach of this.detach.splice(0)) detach();
+    this.removeFolder();
   }
 }
 

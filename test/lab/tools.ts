@@ -1,35 +1,100 @@
 /** The system programs that the lab and the bench lean on, and where Debian has them. */
 
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** What the tests start, and the Debian packages that have it. */
 const testPackages: Record<string, string> = {
   blkid: 'util-linux',
+  blockdev: 'util-linux',
   bridge: 'iproute2',
+  btrfs: 'btrfs-progs',
+  'btrfs-map-logical': 'btrfs-progs',
   bzip2: 'bzip2',
   chattr: 'e2fsprogs',
+  chromium: 'chromium',
   cmp: 'diffutils',
+  cp: 'coreutils',
+  curl: 'curl',
   dd: 'coreutils',
+  debugfs: 'e2fsprogs',
+  dumpe2fs: 'e2fsprogs',
+  dnsmasq: 'dnsmasq-base',
   e2fsck: 'e2fsprogs',
   ethtool: 'ethtool',
+  fish: 'fish',
+  groff: 'groff',
+  'fsck.exfat': 'exfatprogs',
+  'fsck.vfat': 'dosfstools',
+  fusermount3: 'fuse3',
   gzip: 'gzip',
   ip: 'iproute2',
+  ldd: 'libc-bin',
   losetup: 'mount',
   lz4: 'lz4',
+  mcopy: 'mtools',
+  mdel: 'mtools',
+  mformat: 'mtools',
+  mkfifo: 'coreutils',
+  'mkfs.btrfs': 'btrfs-progs',
   'mkfs.exfat': 'exfatprogs',
+  'mkfs.vfat': 'dosfstools',
+  'mkfs.xfs': 'xfsprogs',
+  mkntfs: 'ntfs-3g',
+  mknod: 'coreutils',
+  mkswap: 'util-linux',
   'mount.exfat-fuse': 'exfat-fuse',
   mke2fs: 'e2fsprogs',
+  mmd: 'mtools',
+  minisign: 'minisign',
   nft: 'nftables',
+  'ntfs-3g': 'ntfs-3g',
+  ntfscat: 'ntfs-3g',
+  ntfsfix: 'ntfs-3g',
+  ntfsresize: 'ntfs-3g',
   mount: 'mount',
+  'partclone.extfs': 'partclone',
   partx: 'util-linux',
+  prometheus: 'prometheus',
+  promtool: 'prometheus',
   'qemu-img': 'qemu-utils',
+  script: 'bsdutils',
   sfdisk: 'fdisk',
+  sgdisk: 'gdisk',
+  sh: 'dash',
+  sync: 'coreutils',
+  'ssh-keygen': 'openssh-client',
+  stat: 'coreutils',
   sysctl: 'procps',
+  tar: 'tar',
   tc: 'iproute2',
+  tcpdump: 'tcpdump',
+  unshare: 'util-linux',
+  umount: 'mount',
+  xfs_db: 'xfsprogs',
+  xfs_logprint: 'xfsprogs',
+  xfs_repair: 'xfsprogs',
   xz: 'xz-utils',
+  zsh: 'zsh',
   zstd: 'zstd',
+};
+
+/** What the tests of the live system start besides, and what `npm run live` does. */
+const livePackages: Record<string, string> = {
+  cpio: 'cpio',
+  debootstrap: 'debootstrap',
+  'dpkg-deb': 'dpkg',
+  'grub-mkimage': 'grub-common',
+  mcopy: 'mtools',
+  'qemu-system-x86_64': 'qemu-system-x86',
+};
+
+/** Files that are no programs. */
+const fileOfPackages: Record<string, string> = {
+  '/usr/lib/grub/i386-pc/boot.img': 'grub-pc-bin',
+  '/usr/share/keyrings/debian-archive-keyring.gpg': 'debian-archive-keyring',
+  '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd': 'ovmf',
 };
 
 /** What only the bench starts. */
@@ -56,9 +121,17 @@ function findTool(tool: string): string | undefined {
   return folders.map((folder) => join(folder, tool)).find(isExecutable);
 }
 
+/** The Debian package of a program that tests, bench or live system start. */
+export const packageOf = (tool: string): string | undefined =>
+  ({ ...testPackages, ...livePackages, ...benchPackages })[tool];
+
 /** The Debian packages that the tests need and this machine lacks. */
 export function missingPackages(): string[] {
-  const missing = Object.entries(testPackages).filter(([tool]) => findTool(tool) === undefined);
+  const tools = Object.entries({ ...testPackages, ...livePackages });
+  const missing = [
+    ...tools.filter(([tool]) => findTool(tool) === undefined),
+    ...Object.entries(fileOfPackages).filter(([path]) => !existsSync(path)),
+  ];
   return [...new Set(missing.map(([, debianPackage]) => debianPackage))].sort();
 }
 
@@ -69,7 +142,7 @@ export function missingPackages(): string[] {
 export function toolPath(tool: string): string {
   const found = findTool(tool);
   if (found !== undefined) return found;
-  const debianPackage = { ...testPackages, ...benchPackages }[tool] ?? tool;
+  const debianPackage = packageOf(tool) ?? tool;
   throw new Error(`${tool} is missing: install the Debian package ${debianPackage}`);
 }
 

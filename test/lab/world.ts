@@ -39,7 +39,7 @@ let worldCount = 0;
 export class Host {
   readonly address: string;
   readonly address6: string;
-  readonly #processes: RunningProcess[] = [];
+  private readonly processes: RunningProcess[] = [];
 
   constructor(
     readonly namespace: string,
@@ -70,7 +70,7 @@ export class Host {
 
   /** Lets the world end this process when it closes. */
   adopt<P extends RunningProcess>(running: P): P {
-    this.#processes.push(running);
+    this.processes.push(running);
     return running;
   }
 
@@ -120,9 +120,9 @@ export class Host {
 
   /** Ends at once what still runs here. */
   async killAll(): Promise<void> {
-    for (const running of this.#processes) if (running.exit === null) running.kill('SIGKILL');
-    await Promise.allSettled(this.#processes.map((running) => running.exited));
-    this.#processes.length = 0;
+    for (const running of this.processes) if (running.exit === null) running.kill('SIGKILL');
+    await Promise.allSettled(this.processes.map((running) => running.exited));
+    this.processes.length = 0;
   }
 }
 
@@ -168,8 +168,8 @@ function lines(steps: string[]): string {
 
 export class World {
   readonly hosts: Host[] = [];
-  readonly #bridge: string;
-  readonly #removeNamespaces: () => void;
+  private readonly bridge: string;
+  private readonly removeNamespaces: () => void;
 
   /** @throws Error when this machine cannot have a lab, with what to do about it */
   constructor(options: WorldOptions) {
@@ -177,9 +177,9 @@ export class World {
     const { mtu = 1500 } = options;
     worldCount += 1;
     const prefix = `mcast-${process.pid}-${worldCount}`;
-    this.#bridge = `${prefix}-bridge`;
+    this.bridge = `${prefix}-bridge`;
     const made: string[] = [];
-    this.#removeNamespaces = onCleanup(() => {
+    this.removeNamespaces = onCleanup(() => {
       // Not all are there when building failed half-way.
       const present = new Set(readdirSync('/run/netns'));
       const gone = made.filter((name) => present.has(name)).map((name) => `netns del ${name}`);
@@ -187,17 +187,17 @@ export class World {
     });
     try {
       options.hosts.forEach((_, index) => {
-        this.hosts.push(new Host(`${prefix}-h${index + 1}`, this.#bridge, index + 1, mtu));
+        this.hosts.push(new Host(`${prefix}-h${index + 1}`, this.bridge, index + 1, mtu));
       });
-      made.push(this.#bridge, ...this.hosts.map((host) => host.namespace));
+      made.push(this.bridge, ...this.hosts.map((host) => host.namespace));
       runTool('ip', ['-batch', '-'], lines(made.map((name) => `netns add ${name}`)));
-      this.#buildBridge(mtu);
+      this.buildBridge(mtu);
       for (const host of this.hosts) host.plugIn();
       for (const [index, link] of options.hosts.entries()) {
         if (Object.keys(link).length > 0) this.hosts[index]!.setLink(link);
       }
     } catch (error) {
-      this.#removeNamespaces();
+      this.removeNamespaces();
       throw error;
     }
   }
@@ -212,15 +212,15 @@ export class World {
   /** Ends the processes that were started here, and removes the namespaces. */
   async close(): Promise<void> {
     await Promise.all(this.hosts.map((host) => host.killAll()));
-    this.#removeNamespaces();
+    this.removeNamespaces();
   }
 
-  #buildBridge(mtu: number): void {
+  private buildBridge(mtu: number): void {
     const steps = [
       'link set lo up',
       'link add br0 type bridge mcast_snooping 0 stp_state 0',
       `link set br0 mtu ${mtu} addrgenmode none up`,
     ];
-    runTool('ip', ['-n', this.#bridge, '-batch', '-'], lines(steps));
+    runTool('ip', ['-n', this.bridge, '-batch', '-'], lines(steps));
   }
 }

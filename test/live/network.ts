@@ -1,6 +1,6 @@
 /**
- * A namespace with a bridge that virtual machines are plugged into, a DHCP server, and room for
- * a multiserver: what an imaging host's network is like.
+ * What an imaging host's network is like: a namespace with a bridge that virtual machines are
+ * plugged into, and room for a multiserver; the site's DHCP server is another host.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -11,58 +11,92 @@ import { requireLab, runTool, toolPath } from '../lab/tools.js';
 const multiserver = fileURLToPath(new URL('../../bin/multiserver.js', import.meta.url));
 let networkCount = 0;
 
-export class LiveNetwork {
-  readonly #namespace: string;
-  readonly #removeNamespace: () => void;
-  readonly #started: RunningProcess[] = [];
-  #portCount = 0;
+export interface NetworkOptions {
+  /** By hardware address: what the DHCP server gives to whom. */
+  hostNames?: Record<string, string>;
+  /** False: nobody gives addresses, but for a multiserver. */
+  hasDhcp?: boolean;
+}
 
-  /** @param hostNames by hardware address: what the DHCP server gives to whom */
-  constructor(hostNames: Record<string, string>) {
+export class LiveNetwork {
+  /** The imaging host's. */
+  readonly namespace: string;
+  private readonly site: string;
+  private readonly removeNamespaces: () => void;
+  private readonly started: RunningProcess[] = [];
+  private portCount = 0;
+
+  constructor({ hostNames = {}, hasDhcp = true }: NetworkOptions) {
     requireLab('dnsmasq');
     networkCount += 1;
-    this.#namespace = `live-${process.pid}-${networkCount}`;
-    runTool('ip', ['netns', 'add', this.#namespace]);
-    this.#removeNamespace = onCleanup(() => runTool('ip', ['netns', 'del', this.#namespace]));
-    this.#configure([
+    this.namespace = `live-${process.pid}-${networkCount}`;
+    this.site = `${this.namespace}-site`;
+    runTool('ip', ['netns', 'add', this.namespace]);
+    runTool('ip', ['netns', 'add', this.site]);
+    this.removeNamespaces = onCleanup(() => {
+      runTool('ip', ['netns', 'del', this.site]);
+      runTool('ip', ['netns', 'del', this.namespace]);
+    });
+    this.configure(this.namespace, [
       'link set lo up',
       'link add br0 type bridge mcast_snooping 0 stp_state 0',
       'link set br0 up',
       'addr add 10.79.0.1/24 brd + dev br0',
       'route add 224.0.0.0/4 dev br0',
+      `link add site type veth peer name e0 netns ${this.site}`,
+      'link set site master br0 up',
     ]);
+    this.configure(this.site, ['addr add 10.79.0.2/24 brd + dev e0', 'link set e0 up']);
+    if (hasDhcp) this.giveAddresses(hostNames);
+  }
+
+  private giveAddresses(hostNames: Record<string, string>): void {
     const files = ['--conf-file=/dev/null', '--pid-file=', '--leasefile-ro', '--log-facility=-'];
-    const range = ['--dhcp-range=10.79.0.50,10.79.0.99', '--interface=br0', '--bind-interfaces'];
+    const range = ['--dhcp-range=10.79.0.50,10.79.0.99', '--interface=e0', '--bind-interfaces'];
     const hosts = Object.entries(hostNames).map(([mac, name]) => `--dhcp-host=${mac},${name}`);
-    this.start(toolPath('dnsmasq'), [
-      '--keep-in-foreground',
-      '--port=0',
-      ...files,
-      ...range,
-      ...hosts,
-    ]);
+    const words = ['--keep-in-foreground', '--port=0', ...files, ...range, ...hosts];
+    this.startIn(this.site, toolPath('dnsmasq'), words);
   }
 
   /** @returns the name of a tap that is plugged into the bridge */
   addPort(): string {
-    this.#portCount += 1;
-    const name = `tap${this.#portCount}`;
-    this.#configure([`tuntap add dev ${name} mode tap`, `link set ${name} master br0 up`]);
+    this.portCount += 1;
+    const name = `tap${this.portCount}`;
+    const steps = [`tuntap add dev ${name} mode tap`, `link set ${name} master br0 up`];
+    this.configure(this.namespace, steps);
     return name;
   }
 
-  /** Starts a program inside. */
-  start(command: string, args: string[]): RunningProcess {
-    const words = ['netns', 'exec', this.#namespace, command, ...args];
-    const running = new RunningProcess(toolPath('ip'), words);
-    this.#started.push(running);
+  /** Starts a program on the imaging host. */
+  start(command: string, args: string[], watchMemory = false): RunningProcess {
+    return this.startIn(this.namespace, command, args, watchMemory);
+  }
+
+  private startIn(
+    namespace: string,
+    command: string,
+    args: string[],
+    watchMemory = false,
+  ): RunningProcess {
+    const words = ['netns', 'exec', namespace, command, ...args];
+    const running = new RunningProcess(toolPath('ip'), words, { watchMemory });
+    this.started.push(running);
     return running;
   }
 
   /** Serves an image, at ports of the tests' own. */
-  serve(image: string): RunningProcess {
-    const network = ['-i', 'br0', '-g', '225.0.20.79', '-p', '16079', '-s', '7579'];
-    return this.start(process.execPath, [multiserver, '-f', image, ...network]);
+  serve(image: string, more: string[] = []): RunningProcess {
+    return this.serveAsUsual(image, ['-g', '225.0.20.79', '-p', '16079', '-s', '7579', ...more]);
+  }
+
+  /** Serves an image where clients look that were told nothing. */
+  serveAsUsual(image: string, more: string[] = []): RunningProcess {
+    return this.run(['-f', image, '-i', 'br0', ...more]);
+  }
+
+  /** Starts multiserver on the imaging host, whatever it is to do. */
+  run(args: string[]): RunningProcess {
+    return this.start(process.execPath, [multiserver, ...args]);
   }
 
   /** For the kernel's command line: options that fit the server. */
@@ -70,13 +104,13 @@ export class LiveNetwork {
     'multiclient.group=225.0.20.79 multiclient.port=16079 multiclient.server=10.79.0.1:7579';
 
   async close(): Promise<void> {
-    for (const running of this.#started) if (running.exit === null) running.kill('SIGKILL');
-    await Promise.allSettled(this.#started.map((running) => running.exited));
-    this.#removeNamespace();
+    for (const running of this.started) if (running.exit === null) running.kill('SIGKILL');
+    await Promise.allSettled(this.started.map((running) => running.exited));
+    this.removeNamespaces();
   }
 
-  #configure(steps: string[]): void {
+  private configure(namespace: string, steps: string[]): void {
     const text = steps.map((line) => `${line}\n`).join('');
-    runTool('ip', ['-n', this.#namespace, '-batch', '-'], text);
+    runTool('ip', ['-n', namespace, '-batch', '-'], text);
   }
 }

@@ -28,37 +28,37 @@ const programs = `/opt/${basename(archive, '.tar.xz')}`;
 /** A Debian system of a suite, with the programs in it, and a network that has loopback alone. */
 class System {
   readonly root: string;
-  readonly #namespace: string;
-  readonly #undo: (() => void)[] = [];
-  readonly #started: RunningProcess[] = [];
+  private readonly namespace: string;
+  private readonly undo: (() => void)[] = [];
+  private readonly started: RunningProcess[] = [];
 
   constructor(suite: string) {
     requireLab('debootstrap', 'unshare');
     // debootstrap refuses folders in memory: they allow no devices.
     this.root = mkdtempSync(`/var/tmp/live-${suite}-`);
-    this.#undo.push(onCleanup(() => rmSync(this.root, { recursive: true, force: true })));
-    this.#namespace = `live-${process.pid}-${suite}`;
-    runTool('ip', ['netns', 'add', this.#namespace]);
-    this.#undo.push(onCleanup(() => runTool('ip', ['netns', 'del', this.#namespace])));
+    this.undo.push(onCleanup(() => rmSync(this.root, { recursive: true, force: true })));
+    this.namespace = `live-${process.pid}-${suite}`;
+    runTool('ip', ['netns', 'add', this.namespace]);
+    this.undo.push(onCleanup(() => runTool('ip', ['netns', 'del', this.namespace])));
     const steps = 'link set lo up\nroute add 224.0.0.0/4 dev lo\n';
-    runTool('ip', ['-n', this.#namespace, '-batch', '-'], steps);
+    runTool('ip', ['-n', this.namespace, '-batch', '-'], steps);
     runTool('debootstrap', ['--variant=minbase', suite, this.root, mirror]);
     runTool('tar', ['-xJf', archive, '-C', join(this.root, 'opt')]);
   }
 
   start(command: string, ...args: string[]): RunningProcess {
-    const inNamespace = ['netns', 'exec', this.#namespace, toolPath('unshare'), '--mount'];
+    const inNamespace = ['netns', 'exec', this.namespace, toolPath('unshare'), '--mount'];
     const inSystem = ['--mount-proc', '--root', this.root, '/bin/sh', '-c', mountsDevices];
     const words = [...inNamespace, ...inSystem, command, ...args];
     const running = new RunningProcess(toolPath('ip'), words);
-    this.#started.push(running);
+    this.started.push(running);
     return running;
   }
 
   async close(): Promise<void> {
-    for (const running of this.#started) if (running.exit === null) running.kill('SIGKILL');
-    await Promise.allSettled(this.#started.map((running) => running.exited));
-    for (const undo of this.#undo.reverse()) undo();
+    for (const running of this.started) if (running.exit === null) running.kill('SIGKILL');
+    await Promise.allSettled(this.started.map((running) => running.exited));
+    for (const undo of this.undo.reverse()) undo();
   }
 }
 

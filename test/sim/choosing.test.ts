@@ -43,14 +43,18 @@ test('clients that name their image get it, side by side', () => {
   world.finishWithin(10_000);
 });
 
-test('two servers with images of one name: naming it does not choose', () => {
-  const { world } = twoServers(33, 'disk.img');
-  const client = world.addClient();
-  client.settings.wantedName = 'disk.img';
-  world.agenda.after(500, () => client.start());
-  world.runFor(3000);
-  assertAmbiguous(client, '10.0.0.1', '10.0.0.2');
-});
+for (const wantedName of ['disk.img', undefined]) {
+  const how = wantedName === undefined ? 'no name is advised' : 'naming it does not choose';
+  test(`two servers with images of one name: ${how}`, () => {
+    const { world } = twoServers(33, 'disk.img');
+    const client = world.addClient();
+    client.settings.wantedName = wantedName;
+    world.agenda.after(500, () => client.start());
+    world.runFor(3000);
+    assertAmbiguous(client, '10.0.0.1', '10.0.0.2', 'with -s HOST');
+    assert.doesNotMatch(client.failure?.message ?? '', /--image/);
+  });
+}
 
 test('a second server that starts later disturbs nobody', () => {
   const world = new World({ ...OPTIONS, seed: 34, clients: 5 });

@@ -1,7 +1,11 @@
 /** One run of a client, from start to its end or crash: drives a real ClientSession. */
+
+import type { ClientOutput, Transmit } from '../../src/client/outputs.js';
 import { ClientSession } from '../../src/client/session.js';
 import type { Failure } from '../../src/failure.js';
 import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
+import type { ImageDescription } from '../../src/protocol/from-server.js';
+import { SEAL_BYTES } from '../../src/trust/seal.js';
 import { digestOf } from '../digest.js';
 import type { Agenda } from './agenda.js';
 import { ClientCheck } from './client-check.js';
@@ -11,10 +15,10 @@ import type { SimImage } from './image.js';
 import { SOCKET_BYTES } from './inbox.js';
 import type { SimOptions } from './options.js';
 import type { Random } from './random.js';
-import { GROUP, GROUP_PORT } from './sim-server.js';
+import { GROUP, GROUP_PORT, OWNER_KEY, SECRET } from './sim-server.js';
 import type { Witness } from './witness.js';
 
-/** What the program keeps while no chunk memory is free. */
+/** Memory for packets while no chunk memory is free. */
 const STASH_BYTES = 256 * 1024;
 
 /** How a client is started. */
@@ -31,6 +35,8 @@ export interface ClientSettings {
   checksOnly: boolean;
   /** Reads the copy back before it ends. */
   verifies: boolean;
+  /** Clears what no file system uses. */
+  clearsFree: boolean;
 }
 
 export interface RunContext {
@@ -52,26 +58,23 @@ export interface RunContext {
 
 export class ClientRun {
   readonly machine: ClientSession;
-  readonly #settings: ClientSettings;
-  readonly #context: RunContext;
-  readonly #check: ClientCheck;
+  private readonly settings: ClientSettings;
+  private readonly context: RunContext;
+  private readonly check: ClientCheck;
   /** This run's clock counts from elsewhere. */
-  readonly #clockMs: number;
-  #work: DiskWork | null = null;
-  #isEnded = false;
-  #isOpening = false;
-  #isFinishing = false;
-  #timerAtMs = Number.POSITIVE_INFINITY;
-  #stash: { bytes: Buffer; isFromServer: boolean }[] = [];
-  #stashBytes = 0;
+  private readonly clockMs: number;
+  private work: DiskWork | null = null;
+  private isEnded = false;
+  private timerAtMs = Number.POSITIVE_INFINITY;
 
   constructor(settings: ClientSettings, context: RunContext) {
     const { agenda, random, options, name, disk, witness } = context;
-    this.#settings = settings;
-    this.#context = context;
-    this.#check = new ClientCheck(name, disk, witness);
+    this.settings = settings;
+    this.context = context;
+    this.check = new ClientCheck(name, disk, witness);
     // Microseconds modulo 2^32 wrap every 71 minutes: begin near it, now and then.
-    this.#clockMs = random.chance(0.5) ? 4_294_000 + random.next() * 1000 : random.next() * 1e7;
+    this.clockMs = random.chance(0.5) ? 4_294_000 + random.next() * 1000 : random.next() * 1e7;
+    const drawNonce = (): Buffer => random.fill(Buffer.alloc(12));
     this.machine = new ClientSession(
       {
         client: random.id(),
@@ -84,195 +87,205 @@ export class ClientRun {
         giveUpMs: settings.giveUpMs,
         digest: digestOf,
         random: random.next,
+        ...(options.sealed ? { secrets: { secret: SECRET, drawNonce } } : {}),
+        ...(options.signed ? { trusted: [OWNER_KEY] } : {}),
       },
-      this.#now,
+      this.now,
     );
-    agenda.after(0, () => this.#do(() => {}));
+    agenda.after(0, () => this.do(() => {}));
   }
 
-  get #now(): number {
-    return this.#context.agenda.now + this.#clockMs;
+  private get now(): number {
+    return this.context.agenda.now + this.clockMs;
   }
 
-  /** Does `act`, and then whatever the machine has become ready to do; nothing after the end. */
-  #do(act: () => void): void {
-    if (this.#isEnded) return;
-    this.#context.witness.guard(this.#context.name, () => {
+  /** Does `act`, and then whatever the machine wants; nothing after the end. */
+  private do(act: () => void): void {
+    if (this.isEnded) return;
+    this.context.witness.guard(this.context.name, () => {
       act();
-      this.#tend();
+      this.pump();
     });
   }
 
   /** Ends at once, as by a power cut: what is being written may be half on the disk. */
   cut(): void {
-    this.#isEnded = true;
-    this.#work?.tear();
+    this.isEnded = true;
+    this.work?.tear();
   }
 
   takeUnicast(bytes: Buffer, address: string, port: number): void {
-    this.#do(() => this.machine.handleUnicast(bytes, address, port, this.#now));
+    this.do(() => this.machine.handleUnicast(bytes, address, port, this.now));
   }
 
   /** Takes pieces of a train: start, end, start, end, ... */
   takeGroup(train: Buffer, pieces: readonly number[], address: string): void {
-    const isFromServer = address === this.machine.serverAddress;
-    this.#do(() => {
+    const packetBytes = BLOCK_HEADER_BYTES + this.context.options.blockSizeBytes;
+    this.do(() => {
       for (let i = 0; i < pieces.length; i += 2) {
-        this.#takePiece(train, pieces[i]!, pieces[i + 1]!, isFromServer);
+        const [start, end] = [pieces[i]!, pieces[i + 1]!];
+        this.check.blocksDelivered += Math.ceil((end - start) / packetBytes);
+        this.machine.handleGroup(train, start, end, address, this.now);
+        this.pump(true);
       }
     });
   }
 
-  #takePiece(train: Buffer, start: number, end: number, isFromServer: boolean): void {
-    const packetBytes = BLOCK_HEADER_BYTES + this.#context.options.blockSizeBytes;
-    this.#check.blocksDelivered += Math.ceil((end - start) / packetBytes);
-    if (this.#stash.length === 0 && !this.machine.isExhausted) {
-      this.machine.handleGroup(train, start, end, isFromServer, this.#now);
-    } else if (this.#stashBytes + end - start <= STASH_BYTES) {
-      this.#stash.push({ bytes: train.subarray(start, end), isFromServer });
-      this.#stashBytes += end - start;
+  /** As the client program carries out what the machine wants, also in the midst of packets. */
+  private pump(isMidway = false): void {
+    while (!this.isEnded) {
+      const output = this.machine.pollOutput(this.now, isMidway);
+      if (output.kind === 'wait') {
+        if (isMidway) return;
+        this.check.progress(this.machine);
+        if (this.machine.isProven) this.checkProven();
+        this.schedule(output.untilMs);
+        return;
+      }
+      this.carryOut(output);
     }
   }
 
-  #takeStash(): void {
-    while (this.#stash.length > 0 && !this.machine.isExhausted) {
-      const { bytes, isFromServer } = this.#stash.shift()!;
-      this.#stashBytes -= bytes.length;
-      this.machine.handleGroup(bytes, 0, bytes.length, isFromServer, this.#now);
+  private carryOut(output: Exclude<ClientOutput, { kind: 'wait' }>): void {
+    const { witness, name } = this.context;
+    switch (output.kind) {
+      case 'store':
+      case 'load':
+      case 'store-zeros':
+        this.work!.store(output);
+        break;
+      case 'check':
+        this.work!.look(output);
+        break;
+      case 'transmit':
+        this.send(output);
+        break;
+      case 'event':
+        witness.note(name, output.event.type);
+        break;
+      case 'open':
+        this.open(output.description);
+        break;
+      case 'sync':
+        this.sync(() => {
+          this.machine.handleSynced(this.now);
+          this.check.doubt();
+        });
+        break;
+      case 'finish':
+        this.sync(() => this.machine.handleFinished(this.now));
+        break;
+      case 'compared':
+        this.endComparison();
+        break;
+      case 'end':
+        this.check.progress(this.machine);
+        if (output.failure === null) this.succeed();
+        else this.fail(output.failure);
+        break;
     }
   }
 
-  #tend(): void {
-    const { machine } = this;
-    const { send, witness, name } = this.#context;
-    if (this.#now >= machine.nextDeadline()) machine.handleTimeout(this.#now);
-    this.#work?.takeOrders(machine);
-    for (let out = machine.pollTransmit(); out !== null; out = machine.pollTransmit()) {
-      send(out.bytes, out.to);
-    }
-    for (const event of machine.pollEvents()) witness.note(name, event.type);
-    this.#check.progress(machine);
-    if (machine.isProven) this.#checkProven();
-    if (machine.failure !== null) {
-      this.#fail(machine.failure);
-      return;
-    }
-    if (machine.description !== null && !this.#isOpening) this.#open();
-    if (machine.isCompared) {
-      if (!this.#isFinishing) this.#endComparison();
-    } else if (machine.isProven && !this.#isFinishing) {
-      this.#sync();
-    }
-    if (machine.isFinished) this.#succeed();
-    else this.#schedule();
+  private send({ bytes, to }: Transmit): void {
+    this.context.send(bytes, to);
   }
 
-  #open(): void {
-    this.#isOpening = true;
-    const { agenda, options, disk } = this.#context;
-    const { openMs, isBlank, resumes, checksOnly, verifies } = this.#settings;
-    const { chunkSize, imageSize } = this.machine.description!;
-    const slots = Array.from({ length: options.clientSlots }, () => Buffer.alloc(chunkSize));
+  private open({ chunkSize, imageSize }: ImageDescription): void {
+    const { agenda, options, disk } = this.context;
+    const { openMs, isBlank, resumes, checksOnly, verifies, clearsFree } = this.settings;
+    const slots = Array.from({ length: options.clientSlots }, () =>
+      Buffer.alloc(chunkSize + SEAL_BYTES),
+    );
     agenda.after(openMs, () => {
       if (imageSize !== disk.bytes.length) return;
-      this.#do(() => {
-        this.#work = this.#newWork(slots);
-        this.machine.begin(
+      this.do(() => {
+        this.work = this.newWork(slots);
+        this.machine.handleOpened(
           {
             slots,
+            stashBytes: STASH_BYTES,
             isBlank: isBlank && !resumes,
             receiveBufferBytes: SOCKET_BYTES,
             holdsEarlierData: resumes || checksOnly,
             isCheckOnly: checksOnly,
             willVerify: verifies,
+            clearsFree,
           },
-          this.#now,
+          this.now,
         );
-        this.#context.onBegin();
+        this.context.onBegin();
       });
     });
   }
 
-  #newWork(slots: readonly Buffer[]): DiskWork {
-    const { agenda, random, witness, image, disk, name, isStrict } = this.#context;
+  private newWork(slots: readonly Buffer[]): DiskWork {
+    const { agenda, random, witness, image, disk, name, isStrict } = this.context;
     return new DiskWork(name, image(), disk, slots, {
       agenda,
       random,
       witness,
       isStrict,
       stored: (order, outcome) => {
-        this.#do(() => {
-          this.machine.handleStored(order, outcome, this.#now);
-          this.#takeStash();
-        });
+        this.do(() => this.machine.handleStored(order, outcome, this.now));
       },
       checked: (order, outcome) => {
-        this.#do(() => this.machine.handleChecked(order, outcome, this.#now));
+        this.do(() => this.machine.handleChecked(order, outcome, this.now));
       },
     });
   }
 
-  #endComparison(): void {
-    this.#isFinishing = true;
-    const { agenda, witness, name, disk } = this.#context;
+  private endComparison(): void {
+    const { agenda, witness, name, disk } = this.context;
     const { differingChunks } = this.machine.progress();
     witness.check(
       differingChunks === disk.wrongChunks,
       name,
       `finds ${differingChunks} of ${disk.wrongChunks} differing chunks`,
     );
-    agenda.after(1, () => this.#do(() => this.machine.part(this.#now)));
+    agenda.after(1, () => this.do(() => this.machine.handleFinished(this.now)));
   }
 
   /** Whatever may still be written must not be: all is checked once more after the sync. */
-  #sync(): void {
-    this.#isFinishing = true;
-    const { agenda, random } = this.#context;
+  private sync(done: () => void): void {
+    const { agenda, random } = this.context;
     agenda.after(random.between(0.5, 15), () => {
-      this.#do(() => {
-        this.#checkProven();
-        if (this.#settings.verifies && this.machine.verify(this.#now)) {
-          this.#isFinishing = false;
-          this.#check.doubt();
-        } else {
-          this.machine.part(this.#now);
-        }
+      this.do(() => {
+        this.checkProven();
+        done();
       });
     });
   }
 
-  #checkProven(): void {
-    this.#check.proven(this.#work?.isWriting ?? false);
+  private checkProven(): void {
+    this.check.proven(this.work?.isWriting ?? false);
   }
 
-  #succeed(): void {
-    if (!this.#settings.checksOnly) this.#checkProven();
-    this.#isEnded = true;
-    this.#context.onEnd(null);
+  private succeed(): void {
+    if (!this.settings.checksOnly) this.checkProven();
+    this.isEnded = true;
+    this.context.onEnd(null);
   }
 
-  #fail(failure: Failure): void {
-    this.machine.leave(this.#now);
-    const farewell = this.machine.pollTransmit();
-    if (farewell !== null) this.#context.send(farewell.bytes, farewell.to);
-    this.#isEnded = true;
-    this.#work?.tear();
-    this.#context.onEnd(failure);
+  private fail(failure: Failure): void {
+    const goodbye = this.machine.goodbye(this.now);
+    if (goodbye !== null) this.send(goodbye);
+    this.isEnded = true;
+    this.work?.tear();
+    this.context.onEnd(failure);
   }
 
   /** As the client program does it, with timers that are a whole ms and some late. */
-  #schedule(): void {
-    const { agenda, random } = this.#context;
-    const deadline = this.machine.nextDeadline();
-    if (deadline === this.#timerAtMs) return;
-    this.#timerAtMs = deadline;
+  private schedule(deadline: number): void {
+    const { agenda, random } = this.context;
+    if (deadline === this.timerAtMs) return;
+    this.timerAtMs = deadline;
     if (deadline === Number.POSITIVE_INFINITY) return;
-    const leftMs = deadline - this.#now;
-    this.#check.timer(leftMs);
+    const leftMs = deadline - this.now;
+    this.check.timer(leftMs);
     agenda.after(Math.max(1, Math.trunc(leftMs)) + random.next() * 0.3, () => {
-      if (this.#timerAtMs !== deadline) return;
-      this.#timerAtMs = Number.POSITIVE_INFINITY;
-      this.#do(() => {});
+      if (this.timerAtMs !== deadline) return;
+      this.timerAtMs = Number.POSITIVE_INFINITY;
+      this.do(() => {});
     });
   }
 }

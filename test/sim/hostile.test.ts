@@ -116,38 +116,46 @@ test('a chunk forged whole by somebody with the address of the server is refused
   world.finishWithin(10_000);
 });
 
-test('one host invents clients that ask for everything again and again: it ends, and a real one is served', () => {
-  // So many chunks that the last image asked for goes beyond the sum, by more than is forgiven meanwhile.
-  const imageChunks = 40;
-  const world = new World({ ...SMALL, seed: 54, clients: 1, zeros: 0, imageChunks });
-  const server = world.addServer('server');
-  server.start(0);
-  // Its first client tells the session to whoever listens.
-  const first = world.addClient();
-  first.start();
-  world.runFor(40);
-  const session = first.machine!.description!.session;
-  world.finishWithin(10_000);
-  const from = { address: STRANGER, port: 6666 };
-  const ranges = [{ first: 0, count: imageChunks }];
-  let invented = 0n;
-  const attack = (): number => {
-    for (let i = 0; i < 200; i++) {
-      const client = ++invented;
-      const asOfPosition = server.session!.progress(world.agenda.now).blocksSent;
-      server.take(encodeMapRequest({ client, machine: client, isServer: false, host: 'h' }), from);
-      const request = { session, client, asOfPosition, space: 0 as const, ranges, halves: [] };
-      server.take(encodeBlockRequest(request), from);
-      world.runFor(20);
-    }
-    return world.witness.blocksSent / world.image.dataBlocks;
-  };
-  const images = attack();
-  const mostImages = 1 + 8 + 64 / imageChunks;
-  assert.ok(images > mostImages - 1 && images < mostImages + 2, `${images} images`);
-  assert.ok(attack() < images + 0.2, 'no more comes of it');
-  const late = world.addClient();
-  late.start();
-  world.finishWithin(10_000);
-  assert.ok(attack() < images + 1.2, 'but what the real client lacks');
-});
+test(
+  'one host invents clients that ask for everything again and again: it ends, and a real ' +
+    'one is served',
+  () => {
+    // So many chunks that the last image asked for goes beyond the sum, by more than is forgiven
+    // meanwhile.
+    const imageChunks = 40;
+    const world = new World({ ...SMALL, seed: 54, clients: 1, zeros: 0, imageChunks });
+    const server = world.addServer('server');
+    server.start(0);
+    // Its first client tells the session to whoever listens.
+    const first = world.addClient();
+    first.start();
+    world.runFor(40);
+    const session = first.machine!.description!.session;
+    world.finishWithin(10_000);
+    const from = { address: STRANGER, port: 6666 };
+    const ranges = [{ first: 0, count: imageChunks }];
+    let invented = 0n;
+    const attack = (): number => {
+      for (let i = 0; i < 200; i++) {
+        const client = ++invented;
+        const asOfPosition = server.session!.progress(world.agenda.now).blocksSent;
+        server.take(
+          encodeMapRequest({ client, machine: client, isServer: false, host: 'h' }),
+          from,
+        );
+        const request = { session, client, asOfPosition, space: 0 as const, ranges, halves: [] };
+        server.take(encodeBlockRequest(request), from);
+        world.runFor(20);
+      }
+      return world.witness.blocksSent / world.image.dataBlocks;
+    };
+    const images = attack();
+    const mostImages = 1 + 8 + 64 / imageChunks;
+    assert.ok(images > mostImages - 1 && images < mostImages + 2, `${images} images`);
+    assert.ok(attack() < images + 0.2, 'no more comes of it');
+    const late = world.addClient();
+    late.start();
+    world.finishWithin(10_000);
+    assert.ok(attack() < images + 1.2, 'but what the real client lacks');
+  },
+);

@@ -8,47 +8,47 @@ import { withCheck } from '../with-check.js';
 import type { Random } from './random.js';
 
 export const STRANGER = '10.66.6.6';
-const MOST_HEARD = 64;
+const MAX_HEARD = 64;
 
 export class Stranger {
-  readonly #random: Random;
-  readonly #fromServer: Buffer[] = [];
-  readonly #fromClients: Buffer[] = [];
+  private readonly random: Random;
+  private readonly fromServer: Buffer[] = [];
+  private readonly fromClients: Buffer[] = [];
 
   constructor(random: Random) {
-    this.#random = random;
+    this.random = random;
   }
 
   /** Overhears a packet of the server. */
   hearServer(train: Buffer, packetBytes: number): void {
-    this.#keep(this.#fromServer, train.subarray(0, packetBytes));
+    this.keep(this.fromServer, train.subarray(0, packetBytes));
   }
 
   hearClient(bytes: Buffer): void {
-    this.#keep(this.#fromClients, bytes);
+    this.keep(this.fromClients, bytes);
   }
 
-  #keep(heard: Buffer[], bytes: Buffer): void {
-    if (heard.length < MOST_HEARD) heard.push(Buffer.from(bytes));
-    else if (this.#random.chance(0.05)) heard[this.#random.below(MOST_HEARD)] = Buffer.from(bytes);
+  private keep(heard: Buffer[], bytes: Buffer): void {
+    if (heard.length < MAX_HEARD) heard.push(Buffer.from(bytes));
+    else if (this.random.chance(0.05)) heard[this.random.below(MAX_HEARD)] = Buffer.from(bytes);
   }
 
   /** Something for a client's group socket. */
   forGroup(): Buffer {
-    return this.#mangle(this.#fromServer);
+    return this.mangle(this.fromServer);
   }
 
   /** Something for a client's or the server's own socket. */
   forClient(): Buffer {
-    return this.#mangle(this.#fromServer);
+    return this.mangle(this.fromServer);
   }
 
   forServer(): Buffer {
-    return this.#mangle(this.#fromClients);
+    return this.mangle(this.fromClients);
   }
 
-  #mangle(heard: readonly Buffer[]): Buffer {
-    const random = this.#random;
+  private mangle(heard: readonly Buffer[]): Buffer {
+    const random = this.random;
     if (heard.length === 0 || random.chance(0.2)) {
       return random.fill(Buffer.alloc(random.below(400)));
     }
@@ -59,33 +59,33 @@ export class Stranger {
       case 1:
         return bytes.subarray(0, random.below(bytes.length + 1));
       case 2:
-        return this.#flip(bytes);
+        return this.flip(bytes);
       case 3:
-        return this.#otherSession(bytes);
+        return this.otherSession(bytes);
       default:
-        return this.#forge(bytes);
+        return this.forge(bytes);
     }
   }
 
-  #flip(bytes: Buffer): Buffer {
-    for (let flips = 1 + this.#random.below(3); flips > 0; flips--) {
-      const bit = this.#random.below(bytes.length * 8);
+  private flip(bytes: Buffer): Buffer {
+    for (let flips = 1 + this.random.below(3); flips > 0; flips--) {
+      const bit = this.random.below(bytes.length * 8);
       bytes[bit >>> 3]! ^= 1 << (bit & 7);
     }
     return withCheck(bytes);
   }
 
-  #otherSession(bytes: Buffer): Buffer {
-    bytes.writeBigUInt64BE(this.#random.id(), 8);
+  private otherSession(bytes: Buffer): Buffer {
+    bytes.writeBigUInt64BE(this.random.id(), 8);
     return withCheck(bytes);
   }
 
   /** A block with a sound header and a payload that is not the image's. */
-  #forge(bytes: Buffer): Buffer {
+  private forge(bytes: Buffer): Buffer {
     if (packetType(bytes, 0) === PacketType.block) {
-      this.#random.fill(bytes.subarray(BLOCK_HEADER_BYTES));
+      this.random.fill(bytes.subarray(BLOCK_HEADER_BYTES));
       return bytes;
     }
-    return this.#flip(bytes);
+    return this.flip(bytes);
   }
 }

@@ -46,15 +46,17 @@ export class SimImage {
   readonly geometry: Geometry;
   /** Blocks of all chunks that are not zero. */
   readonly dataBlocks: number;
-  readonly #digests: (Buffer | null)[] = [];
-  readonly #encoded = new Map<number, EncodedChunk>();
+  /** What is there is nobody's business: it is neither sent nor written. */
+  private readonly free = new Set<number>();
+  private readonly digests: (Buffer | null)[] = [];
+  private readonly encoded = new Map<number, EncodedChunk>();
 
   constructor(
     readonly name: string,
     options: SimOptions,
     random: Random,
   ) {
-    const { imageChunks, chunkSizeBytes, blockSizeBytes, zeros } = options;
+    const { imageChunks, chunkSizeBytes, blockSizeBytes, zeros, free } = options;
     // The last chunk is short and ends within a block.
     const sizeBytes = imageChunks * chunkSizeBytes - Math.floor(chunkSizeBytes / 3) - 1;
     this.geometry = new Geometry(sizeBytes, chunkSizeBytes);
@@ -65,15 +67,18 @@ export class SimImage {
       const start = this.geometry.chunkOffset(chunk);
       if (random.chance(zeros))
         this.bytes.fill(0, start, Math.min(start + count * chunkSizeBytes, sizeBytes));
+      else if (chunk > 0 && free > 0 && random.chance(free)) {
+        for (let i = 0; i < count; i++) this.free.add(chunk + i);
+      }
       chunk += count;
     }
-    if (options.compress) this.#makeCompressible(random);
+    if (options.compress) this.makeCompressible(random);
     let blocks = 0;
     for (let chunk = 0; chunk < imageChunks; chunk++) {
       const bytes = this.chunk(chunk);
       const isZero = isAllZero(bytes);
-      this.#digests.push(isZero ? null : digestOf(bytes));
-      if (!isZero) blocks += Math.ceil(bytes.length / blockSizeBytes);
+      this.digests.push(isZero ? null : digestOf(bytes));
+      if (!isZero && !this.isFree(chunk)) blocks += Math.ceil(bytes.length / blockSizeBytes);
     }
     this.dataBlocks = blocks;
   }
@@ -85,7 +90,7 @@ export class SimImage {
   }
 
   /** Most chunks hold bytes that could be told shorter. */
-  #makeCompressible(random: Random): void {
+  private makeCompressible(random: Random): void {
     for (let chunk = 0; chunk < this.geometry.chunkCount; chunk++) {
       if (random.chance(0.3)) continue;
       const mask = random.pick([1, 7, 31]);
@@ -97,42 +102,65 @@ export class SimImage {
   /** The chunk as it travels when it is compressed at `level`. */
   encode(chunk: number, level: number): EncodedChunk {
     const key = chunk * 16 + level;
-    const known = this.#encoded.get(key);
+    const known = this.encoded.get(key);
     if (known !== undefined) return known;
     const raw = { bytes: this.chunk(chunk), encoding: 0, variant: 0 } as const;
     const bytes = level === 0 ? raw.bytes : deflateRawSync(raw.bytes, { level });
     const isShorter = bytes.length < raw.bytes.length;
     const encoded: EncodedChunk = isShorter ? { bytes, encoding: 1, variant: level } : raw;
-    this.#encoded.set(key, encoded);
+    this.encoded.set(key, encoded);
     return encoded;
   }
 
   isZero(chunk: number): boolean {
-    return this.#digests[chunk] === null;
+    return this.digests[chunk] === null;
+  }
+
+  isFree(chunk: number): boolean {
+    return this.free.has(chunk);
+  }
+
+  /** Whether bytes at a place are the image's, wherever it has any. */
+  isAt(offsetBytes: number, bytes: Buffer): boolean {
+    const { chunkSizeBytes } = this.geometry;
+    const end = offsetBytes + bytes.length;
+    for (let at = offsetBytes; at < end; ) {
+      const chunk = Math.floor(at / chunkSizeBytes);
+      const next = Math.min(end, (chunk + 1) * chunkSizeBytes);
+      const from = at - offsetBytes;
+      const isSame = this.bytes.compare(bytes, from, next - offsetBytes, at, next) === 0;
+      if (!isSame && !this.isFree(chunk)) return false;
+      at = next;
+    }
+    return true;
   }
 
   /** The digest of `bytes`, which are meant to be `chunk`: without hashing if they are. */
   digestOf(chunk: number, bytes: Buffer): Buffer {
-    const known = this.#digests[chunk];
+    const known = this.digests[chunk];
     if (known !== null && known !== undefined && bytes.equals(this.chunk(chunk))) return known;
     return digestOf(bytes);
   }
 
   /** A map of which nothing is known yet. */
   newMap(): BlockMapBuilder {
-    return new BlockMapBuilder(this.geometry, digestOf);
+    const map = new BlockMapBuilder(this.geometry, digestOf);
+    for (const chunk of this.free) map.setFreeRange(chunk, 1);
+    return map;
   }
 
   /** Tells the map what a chunk is. */
   teach(map: BlockMapBuilder, chunk: number): void {
-    const digest = this.#digests[chunk];
+    const digest = this.digests[chunk];
     if (digest === null || digest === undefined) map.setZero(chunk);
     else map.setData(chunk, digest);
   }
 
   wholeMap(): BlockMapBuilder {
     const map = this.newMap();
-    for (let chunk = 0; chunk < this.geometry.chunkCount; chunk++) this.teach(map, chunk);
+    for (let chunk = 0; chunk < this.geometry.chunkCount; chunk++) {
+      if (!this.isFree(chunk)) this.teach(map, chunk);
+    }
     return map;
   }
 }

@@ -19,12 +19,12 @@ interface Arrival {
 export class Inbox {
   /** How long, at most, the processor does something else at a time. */
   stutterMs = 0;
-  readonly #agenda: Agenda;
-  readonly #random: Random;
-  readonly #take: (train: Buffer, pieces: readonly number[], address: string) => void;
-  #waiting: Arrival[] = [];
-  #waitingBytes = 0;
-  #busyUntilMs = 0;
+  private readonly agenda: Agenda;
+  private readonly random: Random;
+  private readonly take: (train: Buffer, pieces: readonly number[], address: string) => void;
+  private waiting: Arrival[] = [];
+  private waitingBytes = 0;
+  private busyUntilMs = 0;
 
   /** @param take gets pieces of a train: start, end, start, end, ... */
   constructor(
@@ -32,37 +32,37 @@ export class Inbox {
     random: Random,
     take: (train: Buffer, pieces: readonly number[], address: string) => void,
   ) {
-    this.#agenda = agenda;
-    this.#random = random;
-    this.#take = take;
+    this.agenda = agenda;
+    this.random = random;
+    this.take = take;
   }
 
   /** The program ends, and its socket with it. */
   clear(): void {
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    this.#busyUntilMs = 0;
+    this.waiting = [];
+    this.waitingBytes = 0;
+    this.busyUntilMs = 0;
   }
 
   arrive(train: Buffer, pieces: readonly number[], address: string): void {
-    const { now } = this.#agenda;
-    if (now < this.#busyUntilMs) {
-      if (this.#waitingBytes + train.length > SOCKET_BYTES) return;
-      this.#waiting.push({ train, pieces, address });
-      this.#waitingBytes += train.length;
+    const { now } = this.agenda;
+    if (now < this.busyUntilMs) {
+      if (this.waitingBytes + train.length > SOCKET_BYTES) return;
+      this.waiting.push({ train, pieces, address });
+      this.waitingBytes += train.length;
       return;
     }
-    this.#take(train, pieces, address);
-    if (this.stutterMs > 0 && this.#random.chance(STUTTER_RATIO)) {
-      this.#busyUntilMs = now + this.#random.next() * this.stutterMs;
-      this.#agenda.at(this.#busyUntilMs, () => this.#drain());
+    this.take(train, pieces, address);
+    if (this.stutterMs > 0 && this.random.chance(STUTTER_RATIO)) {
+      this.busyUntilMs = now + this.random.next() * this.stutterMs;
+      this.agenda.at(this.busyUntilMs, () => this.drain());
     }
   }
 
-  #drain(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+  private drain(): void {
+    const waiting = this.waiting;
+    this.waiting = [];
+    this.waitingBytes = 0;
     for (const { train, pieces, address } of waiting) this.arrive(train, pieces, address);
   }
 }

@@ -29,6 +29,7 @@ const CASES: Record<string, Partial<SimOptions>> = {
   'no client has a blank target': { blank: 0 },
   'the map is prepared while serving': { prepareMs: 400 },
   'hardly anything but zeros': { zeros: 0.9 },
+  'much that nothing uses': { free: 0.6 },
   'one client': { clients: 1, loss: 0.02 },
   'one chunk': { imageChunks: 1, loss: 0.05 },
   'some loss': { loss: 0.01 },

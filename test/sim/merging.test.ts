@@ -1,4 +1,6 @@
-/** What the whole idea rests on: however many clients ask, the wire carries each block about once. */
+/**
+ * What the whole idea rests on: however many clients ask, the wire carries each block about once.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { expectedSends } from './bounds.js';

@@ -30,7 +30,7 @@ export const NO_FAULTS: LinkFaults = {
 };
 
 /** Longest burst of losses: some dozens of packets at the usual rate. */
-const MOST_BURST_MS = 30;
+const MAX_BURST_MS = 30;
 /** How much later a packet may come that was overtaken or repeated. */
 const STRAY_MS = 6;
 /** Packets that come within this time are handed over together. */
@@ -43,37 +43,37 @@ export class Link {
   bytesPerMs = Number.POSITIVE_INFINITY;
   queueBytes = 65_536;
   lost = 0;
-  readonly #agenda: Agenda;
-  readonly #random: Random;
-  readonly #delayMs: number;
-  readonly #phaseMs: number;
-  #burstEndMs = 0;
-  #freeAtMs = 0;
-  #lastAtMs = 0;
+  private readonly agenda: Agenda;
+  private readonly random: Random;
+  private readonly delayMs: number;
+  private readonly phaseMs: number;
+  private burstEndMs = 0;
+  private freeAtMs = 0;
+  private lastAtMs = 0;
 
   constructor(agenda: Agenda, random: Random, faults: LinkFaults) {
-    this.#agenda = agenda;
-    this.#random = random;
+    this.agenda = agenda;
+    this.random = random;
     this.faults = faults;
-    this.#delayMs = random.between(0.05, 0.8);
-    this.#phaseMs = (this.#delayMs * 1e6) % 1000;
+    this.delayMs = random.between(0.05, 0.8);
+    this.phaseMs = (this.delayMs * 1e6) % 1000;
   }
 
   /** When a packet sent now comes out at the other end; -1 for never. */
-  #arrival(bytes: number): number {
-    const { now } = this.#agenda;
-    if (this.isCut || this.#isLost()) return this.#lose();
+  private arrival(bytes: number): number {
+    const { now } = this.agenda;
+    if (this.isCut || this.isLost()) return this.lose();
     let sentMs = now;
     if (this.bytesPerMs !== Number.POSITIVE_INFINITY) {
-      const startMs = Math.max(now, this.#freeAtMs);
-      if ((startMs - now) * this.bytesPerMs > this.queueBytes) return this.#lose();
-      this.#freeAtMs = startMs + bytes / this.bytesPerMs;
-      sentMs = this.#freeAtMs;
+      const startMs = Math.max(now, this.freeAtMs);
+      if ((startMs - now) * this.bytesPerMs > this.queueBytes) return this.lose();
+      this.freeAtMs = startMs + bytes / this.bytesPerMs;
+      sentMs = this.freeAtMs;
     }
-    const jitterMs = this.#random.next() * 0.2;
+    const jitterMs = this.random.next() * 0.2;
     // Only packets that were picked for it overtake each other.
-    this.#lastAtMs = Math.max(this.#lastAtMs, sentMs + this.#delayMs + jitterMs);
-    return this.#lastAtMs;
+    this.lastAtMs = Math.max(this.lastAtMs, sentMs + this.delayMs + jitterMs);
+    return this.lastAtMs;
   }
 
   /** Ends all that is wrong with it. */
@@ -81,22 +81,22 @@ export class Link {
     this.faults = NO_FAULTS;
     this.isCut = false;
     this.bytesPerMs = Number.POSITIVE_INFINITY;
-    this.#burstEndMs = 0;
+    this.burstEndMs = 0;
   }
 
-  #lose(): number {
+  private lose(): number {
     this.lost++;
     return -1;
   }
 
-  #isLost(): boolean {
-    const { now } = this.#agenda;
-    if (this.#random.chance(this.faults.burstRatio)) {
-      this.#burstEndMs = now + this.#random.next() * MOST_BURST_MS;
+  private isLost(): boolean {
+    const { now } = this.agenda;
+    if (this.random.chance(this.faults.burstRatio)) {
+      this.burstEndMs = now + this.random.next() * MAX_BURST_MS;
     }
-    if (now < this.#burstEndMs) return true;
-    if ((now + this.#phaseMs) % 1000 < this.faults.outageMs) return true;
-    return this.#random.chance(this.faults.lossRatio);
+    if (now < this.burstEndMs) return true;
+    if ((now + this.phaseMs) % 1000 < this.faults.outageMs) return true;
+    return this.random.chance(this.faults.lossRatio);
   }
 
   /** Carries the packets of a train, each `packetBytes` long but the last. */
@@ -106,22 +106,22 @@ export class Link {
     let lastAtMs = 0;
     const flush = (): void => {
       const carried = pieces;
-      if (carried.length > 0) this.#agenda.at(lastAtMs, () => deliver(train, carried));
+      if (carried.length > 0) this.agenda.at(lastAtMs, () => deliver(train, carried));
       pieces = [];
     };
     for (let start = 0; start < train.length; start += packetBytes) {
       const end = Math.min(start + packetBytes, train.length);
-      const atMs = this.#arrival(end - start);
+      const atMs = this.arrival(end - start);
       if (atMs < 0) continue;
       const { duplicateRatio, reorderRatio, damageRatio } = this.faults;
-      if (damageRatio > 0 && this.#random.chance(damageRatio)) {
-        const damaged = this.#damaged(train.subarray(start, end));
-        this.#agenda.at(atMs, () => deliver(damaged, [0, damaged.length]));
+      if (damageRatio > 0 && this.random.chance(damageRatio)) {
+        const damaged = this.damaged(train.subarray(start, end));
+        this.agenda.at(atMs, () => deliver(damaged, [0, damaged.length]));
         continue;
       }
-      if (this.#random.chance(duplicateRatio)) this.#stray(train, atMs, [start, end], deliver);
-      if (this.#random.chance(reorderRatio)) {
-        this.#stray(train, atMs, [start, end], deliver);
+      if (this.random.chance(duplicateRatio)) this.stray(train, atMs, [start, end], deliver);
+      if (this.random.chance(reorderRatio)) {
+        this.stray(train, atMs, [start, end], deliver);
         continue;
       }
       if (pieces.length > 0 && atMs - firstAtMs > TOGETHER_MS) flush();
@@ -133,16 +133,16 @@ export class Link {
     flush();
   }
 
-  #damaged(packet: Buffer): Buffer {
+  private damaged(packet: Buffer): Buffer {
     const bytes = Buffer.from(packet);
-    for (let flips = 1 + this.#random.below(3); flips > 0; flips--) {
-      const bit = this.#random.below(bytes.length * 8);
+    for (let flips = 1 + this.random.below(3); flips > 0; flips--) {
+      const bit = this.random.below(bytes.length * 8);
       bytes[bit >>> 3]! ^= 1 << (bit & 7);
     }
     return bytes;
   }
 
-  #stray(train: Buffer, atMs: number, piece: readonly number[], deliver: Deliver): void {
-    this.#agenda.at(atMs + this.#random.next() * STRAY_MS, () => deliver(train, piece));
+  private stray(train: Buffer, atMs: number, piece: readonly number[], deliver: Deliver): void {
+    this.agenda.at(atMs + this.random.next() * STRAY_MS, () => deliver(train, piece));
   }
 }

@@ -8,6 +8,8 @@ export interface SimOptions {
   blockSizeBytes: number;
   /** Share of the image's chunks that are zeros. */
   zeros: number;
+  /** Share of them that no file system uses. */
+  free: number;
   /** Ceiling of the server's rate in bit/s of UDP payload. */
   rate: number;
   /** Single packets lost, either way. */
@@ -45,6 +47,10 @@ export interface SimOptions {
   verify: number;
   /** The server compresses what it sends, sometimes more, sometimes less. */
   compress: boolean;
+  /** Server and clients have a key. */
+  sealed: boolean;
+  /** The image is signed, and clients take no other. */
+  signed: boolean;
   /** The server waits for slow clients. */
   wait: boolean;
   /** Faults end after this long; 0 for four passes' time. */
@@ -64,6 +70,7 @@ export const CALM: SimOptions = {
   chunkSizeBytes: 4096,
   blockSizeBytes: 256,
   zeros: 0,
+  free: 0,
   rate: 16_000_000,
   loss: 0,
   burst: 0,
@@ -84,6 +91,8 @@ export const CALM: SimOptions = {
   resume: 0,
   verify: 0,
   compress: false,
+  sealed: false,
+  signed: false,
   wait: false,
   faultMs: 0,
   healMs: 0,

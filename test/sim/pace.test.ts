@@ -1,4 +1,6 @@
-/** How long things take, in virtual time: the rate is the operator's, and nobody alone spoils it. */
+/**
+ * How long things take, in virtual time: the rate is the operator's, and nobody alone spoils it.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CALM, passMs, type SimOptions } from './options.js';
@@ -62,16 +64,20 @@ for (const [clients, loss] of [
 
 for (const outage of [50, 200]) {
   for (const clients of [1, 4]) {
-    test(`outages of ${outage} ms in each second, ${clients} clients: little slower than they must`, () => {
-      for (let seed = 1; seed <= 4; seed++) {
-        const world = start({ ...LONG, seed, clients, imageChunks: 512 });
-        // One client behind such a path: the others are as ever.
-        world.clients[0]!.down.faults = { ...world.clients[0]!.down.faults, outageMs: outage };
-        const passes = passesOf(world);
-        const least = 1 / (1 - outage / 1000);
-        assert.ok(passes < least / 0.8 + 0.1, `seed ${seed}: took ${passes} passes of ${least}`);
-      }
-    });
+    test(
+      `outages of ${outage} ms in each second, ${clients} clients: little slower than they ` +
+        `must`,
+      () => {
+        for (let seed = 1; seed <= 4; seed++) {
+          const world = start({ ...LONG, seed, clients, imageChunks: 512 });
+          // One client behind such a path: the others are as ever.
+          world.clients[0]!.down.faults = { ...world.clients[0]!.down.faults, outageMs: outage };
+          const passes = passesOf(world);
+          const least = 1 / (1 - outage / 1000);
+          assert.ok(passes < least / 0.8 + 0.1, `seed ${seed}: took ${passes} passes of ${least}`);
+        }
+      },
+    );
   }
 }
 
@@ -146,19 +152,26 @@ test('the first block comes within a second of the first request, however long t
 });
 
 for (const queueBytes of [8192, 65_536, 400_000]) {
-  test(`a link of 2 Mbit/s with a queue of ${queueBytes} bytes is found without sending much twice`, () => {
-    const options = { ...LONG, imageChunks: 32, chunkSizeBytes: 65_536, blockSizeBytes: 1444 };
-    const world = start({ ...options, seed: 67, clients: 1, rate: 10_000_000_000 });
-    const [client] = world.clients;
-    client!.down.bytesPerMs = 250;
-    client!.down.queueBytes = queueBytes;
-    const startMs = world.agenda.now;
-    world.runUntil(startMs + 60_000, () => client!.isFinished);
-    const idealMs = (options.imageChunks * options.chunkSizeBytes) / client!.down.bytesPerMs;
-    const sent = world.witness.blocksSent / world.image.dataBlocks;
-    assert.ok(sent < 1.5, `sent ${sent} times the image`);
-    assert.ok(client!.finishedMs - startMs < 1.25 * idealMs, `${client!.finishedMs - startMs} ms`);
-  });
+  test(
+    `a link of 2 Mbit/s with a queue of ${queueBytes} bytes is found without sending much ` +
+      `twice`,
+    () => {
+      const options = { ...LONG, imageChunks: 32, chunkSizeBytes: 65_536, blockSizeBytes: 1444 };
+      const world = start({ ...options, seed: 67, clients: 1, rate: 10_000_000_000 });
+      const [client] = world.clients;
+      client!.down.bytesPerMs = 250;
+      client!.down.queueBytes = queueBytes;
+      const startMs = world.agenda.now;
+      world.runUntil(startMs + 60_000, () => client!.isFinished);
+      const idealMs = (options.imageChunks * options.chunkSizeBytes) / client!.down.bytesPerMs;
+      const sent = world.witness.blocksSent / world.image.dataBlocks;
+      assert.ok(sent < 1.5, `sent ${sent} times the image`);
+      assert.ok(
+        client!.finishedMs - startMs < 1.25 * idealMs,
+        `${client!.finishedMs - startMs} ms`,
+      );
+    },
+  );
 }
 
 test('a ceiling of 1 Mbit/s holds, and little is sent twice, where 2 % are lost', () => {

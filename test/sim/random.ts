@@ -4,10 +4,10 @@ import { createCipheriv } from 'node:crypto';
 
 /** sfc32 (Chris Doty-Humphrey), seeded through splitmix32. */
 export class Random {
-  #a = 0;
-  #b = 0;
-  #c = 0;
-  #counter = 1;
+  private a = 0;
+  private b = 0;
+  private c = 0;
+  private counter = 1;
 
   /** @param seed any number; its lower 32 bits and the label decide everything that comes out */
   constructor(seed: number, label = '') {
@@ -21,23 +21,23 @@ export class Random {
       z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
       return z ^ (z >>> 15);
     };
-    this.#a = mix();
-    this.#b = mix();
-    this.#c = mix();
-    for (let i = 0; i < 12; i++) this.#next();
+    this.a = mix();
+    this.b = mix();
+    this.c = mix();
+    for (let i = 0; i < 12; i++) this.word();
   }
 
-  #next(): number {
-    const result = (((this.#a + this.#b) | 0) + this.#counter) | 0;
-    this.#counter = (this.#counter + 1) | 0;
-    this.#a = this.#b ^ (this.#b >>> 9);
-    this.#b = (this.#c + (this.#c << 3)) | 0;
-    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + result) | 0;
+  private word(): number {
+    const result = (((this.a + this.b) | 0) + this.counter) | 0;
+    this.counter = (this.counter + 1) | 0;
+    this.a = this.b ^ (this.b >>> 9);
+    this.b = (this.c + (this.c << 3)) | 0;
+    this.c = (((this.c << 21) | (this.c >>> 11)) + result) | 0;
     return result >>> 0;
   }
 
   /** In [0, 1). */
-  readonly next = (): number => this.#next() / 0x1_0000_0000;
+  readonly next = (): number => this.word() / 0x1_0000_0000;
 
   /** A whole number in [0, bound). */
   below(bound: number): number {
@@ -57,13 +57,13 @@ export class Random {
   }
 
   id(): bigint {
-    return (BigInt(this.#next()) << 32n) | BigInt(this.#next());
+    return (BigInt(this.word()) << 32n) | BigInt(this.word());
   }
 
   /** Fills `bytes` with what nothing compresses. */
   fill(bytes: Buffer): Buffer {
     const key = Buffer.alloc(16);
-    for (let at = 0; at < key.length; at += 4) key.writeUInt32LE(this.#next(), at);
+    for (let at = 0; at < key.length; at += 4) key.writeUInt32LE(this.word(), at);
     createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(bytes.fill(0)).copy(bytes);
     return bytes;
   }

@@ -30,7 +30,9 @@ for (const [before, after] of [
   [0, 5000],
   [5000, 5000],
 ] as const) {
-  const maps = `the map ${before > 0 ? 'unfinished' : 'known'} before, ${after > 0 ? 'unfinished' : 'known'} after`;
+  const maps =
+    `the map ${before > 0 ? 'unfinished' : 'known'} before, ` +
+    `${after > 0 ? 'unfinished' : 'known'} after`;
 
   test(`a restarted server carries on with the same image (${maps})`, () => {
     const options = { ...CALM, clients: 8, seed: 11, zeros: 0.1, imageChunks: 256 };

@@ -32,10 +32,10 @@ export class SimClient {
   finishedMs = Number.POSITIVE_INFINITY;
   /** Blocks that servers had sent when this client was ready for the first. */
   blocksMissed = 0;
-  readonly #context: ClientContext;
-  #image: SimImage;
-  #hasChanged = false;
-  #run: ClientRun | null = null;
+  private readonly context: ClientContext;
+  private image: SimImage;
+  private hasChanged = false;
+  private run: ClientRun | null = null;
 
   constructor(
     readonly name: string,
@@ -46,8 +46,8 @@ export class SimClient {
     isBlank: boolean,
     context: ClientContext,
   ) {
-    this.#context = context;
-    this.#image = image;
+    this.context = context;
+    this.image = image;
     this.settings = {
       wantedName: undefined,
       giveUpMs: Number.POSITIVE_INFINITY,
@@ -56,43 +56,44 @@ export class SimClient {
       resumes: false,
       checksOnly: false,
       verifies: false,
+      clearsFree: false,
     };
     this.disk = new SimDisk(image, isBlank, context.random);
     this.inbox = new Inbox(context.agenda, context.random, (train, pieces, address) => {
-      this.#run?.takeGroup(train, pieces, address);
+      this.run?.takeGroup(train, pieces, address);
     });
   }
 
   /** The machine of the run that is under way. */
   get machine(): ClientSession | null {
-    return this.#run?.machine ?? null;
+    return this.run?.machine ?? null;
   }
 
   /** From now on, a copy of `image` is right, and no other. */
   expect(image: SimImage): void {
-    this.#image = image;
-    this.#hasChanged = true;
+    this.image = image;
+    this.hasChanged = true;
     this.disk.expect(image);
   }
 
   start(): void {
-    const { agenda, options, witness, send } = this.#context;
+    const { agenda, options, witness, send } = this.context;
     this.inbox.clear();
     this.isFinished = false;
     this.failure = null;
     witness.note(this.name, 'starts');
-    this.#run = new ClientRun(this.settings, {
-      ...this.#context,
+    this.run = new ClientRun(this.settings, {
+      ...this.context,
       name: this.name,
       disk: this.disk,
-      image: () => this.#image,
-      isStrict: () => !options.spoof && options.damage === 0 && !this.#hasChanged,
+      image: () => this.image,
+      isStrict: () => !options.spoof && options.damage === 0 && !this.hasChanged,
       send: (bytes, to) => send(bytes, to, this),
       onBegin: () => {
         this.blocksMissed = witness.blocksSent;
       },
       onEnd: (failure) => {
-        this.#run = null;
+        this.run = null;
         this.failure = failure;
         this.isFinished = failure === null;
         this.finishedMs = agenda.now;
@@ -103,19 +104,19 @@ export class SimClient {
 
   /** Dies as by a power cut. What is on the disk stays, whatever it is. */
   crash(): void {
-    if (this.#run === null) return;
-    this.#context.witness.note(this.name, 'crashes');
-    this.#run.cut();
-    this.#run = null;
+    if (this.run === null) return;
+    this.context.witness.note(this.name, 'crashes');
+    this.run.cut();
+    this.run = null;
     this.disk.forgetOrders();
     this.settings.isBlank = false;
   }
 
   takeUnicast(bytes: Buffer, address: string, port: number): void {
-    this.#run?.takeUnicast(bytes, address, port);
+    this.run?.takeUnicast(bytes, address, port);
   }
 
   takeGroup(train: Buffer, pieces: readonly number[], address: string): void {
-    if (this.#run !== null) this.inbox.arrive(train, pieces, address);
+    if (this.run !== null) this.inbox.arrive(train, pieces, address);
   }
 }

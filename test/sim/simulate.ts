@@ -119,76 +119,76 @@ function makeSlow(client: SimClient, random: Random, options: SimOptions): void 
 class Faults {
   crashes = 0;
   serverRestarts = 0;
-  readonly #world: World;
-  readonly #random: Random;
-  readonly #startMs: number;
-  readonly #lengthMs: number;
-  #planned = 0;
-  #done = 0;
+  private readonly world: World;
+  private readonly random: Random;
+  private readonly startMs: number;
+  private readonly lengthMs: number;
+  private planned = 0;
+  private done = 0;
 
   constructor(world: World, random: Random, startMs: number, lengthMs: number) {
-    this.#world = world;
-    this.#random = random;
-    this.#startMs = startMs;
-    this.#lengthMs = lengthMs;
+    this.world = world;
+    this.random = random;
+    this.startMs = startMs;
+    this.lengthMs = lengthMs;
   }
 
   /** Nothing more will go wrong. */
   get isOver(): boolean {
-    return this.#done === this.#planned;
+    return this.done === this.planned;
   }
 
   make(): void {
-    const { crashes, serverRestarts, partitions } = this.#world.options;
-    for (let i = 0; i < crashes; i++) this.#plan(() => this.#crash());
-    for (let i = 0; i < serverRestarts; i++) this.#plan(() => this.#restartServer());
-    for (let i = 0; i < partitions; i++) this.#plan(() => this.#cut());
+    const { crashes, serverRestarts, partitions } = this.world.options;
+    for (let i = 0; i < crashes; i++) this.plan(() => this.crash());
+    for (let i = 0; i < serverRestarts; i++) this.plan(() => this.restartServer());
+    for (let i = 0; i < partitions; i++) this.plan(() => this.cut());
   }
 
-  #plan(act: () => number): void {
-    this.#planned++;
-    const atMs = this.#startMs + this.#lengthMs * this.#random.between(0.02, 0.6);
-    this.#world.agenda.at(atMs, () => {
+  private plan(act: () => number): void {
+    this.planned++;
+    const atMs = this.startMs + this.lengthMs * this.random.between(0.02, 0.6);
+    this.world.agenda.at(atMs, () => {
       const lastsMs = act();
-      this.#world.agenda.after(lastsMs, () => {
-        this.#done++;
+      this.world.agenda.after(lastsMs, () => {
+        this.done++;
       });
     });
   }
 
-  #crash(): number {
-    const { agenda, clients } = this.#world;
+  private crash(): number {
+    const { agenda, clients } = this.world;
     const running = clients.filter((client) => client.machine !== null);
     if (running.length === 0) return 0;
-    const client = this.#random.pick(running);
+    const client = this.random.pick(running);
     client.crash();
     this.crashes++;
-    const lastsMs = this.#random.between(20, 500);
+    const lastsMs = this.random.between(20, 500);
     agenda.after(lastsMs, () => client.start());
     return lastsMs + 1;
   }
 
-  #restartServer(): number {
-    const { agenda, options, servers } = this.#world;
+  private restartServer(): number {
+    const { agenda, options, servers } = this.world;
     const server = servers[0]!;
     if (server.session === null) return 0;
-    if (this.#random.chance(0.5)) server.stop();
+    if (this.random.chance(0.5)) server.stop();
     else server.crash();
     this.serverRestarts++;
-    const lastsMs = this.#random.between(20, 900);
-    const prepareMs = this.#random.chance(0.5) ? options.prepareMs : 0;
+    const lastsMs = this.random.between(20, 900);
+    const prepareMs = this.random.chance(0.5) ? options.prepareMs : 0;
     agenda.after(lastsMs, () => server.start(prepareMs));
     return lastsMs + 1;
   }
 
-  #cut(): number {
-    const { agenda, clients, witness } = this.#world;
-    const cut = clients.filter(() => this.#random.chance(0.4));
-    const lastsMs = this.#random.between(50, 1500);
+  private cut(): number {
+    const { agenda, clients, witness } = this.world;
+    const cut = clients.filter(() => this.random.chance(0.4));
+    const lastsMs = this.random.between(50, 1500);
     witness.note('world', `cuts off ${cut.length} clients`);
     for (const { down, up } of cut) {
       down.isCut = true;
-      up.isCut = this.#random.chance(0.7);
+      up.isCut = this.random.chance(0.7);
     }
     agenda.after(lastsMs, () => {
       for (const { down, up } of cut) {

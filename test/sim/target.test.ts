@@ -1,4 +1,6 @@
-/** What is on the target already, and what the target and the source make of what they are given. */
+/**
+ * What is on the target already, and what the target and the source make of what they are given.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CALM, type SimOptions } from './options.js';
@@ -30,7 +32,8 @@ function addHolder(world: World, share: number): SimClient {
 function dataChunksWrong(world: World, { disk }: SimClient): number {
   let count = 0;
   for (let chunk = 0; chunk < world.image.geometry.chunkCount; chunk++) {
-    if (!world.image.isZero(chunk) && !disk.isRight(chunk)) count++;
+    const isData = !world.image.isZero(chunk) && !world.image.isFree(chunk);
+    if (isData && !disk.isRight(chunk)) count++;
   }
   return count;
 }
@@ -144,3 +147,89 @@ test('a chunk that can be read after all ends well', () => {
   for (let i = 0; i < 4; i++) world.addClient().start();
   world.finishWithin(20_000);
 });
+
+for (const prepareMs of [0, 400]) {
+  test(`what nothing uses is neither sent nor written nor looked at (map: ${prepareMs} ms)`, () => {
+    const { world } = begin({ seed: 80, free: 0.5, imageChunks: 256, prepareMs, loss: 0.01 });
+    for (const isBlank of [true, false]) world.addClient(world.image, isBlank).start();
+    const holders = [0, 0.6, 1].map((share) => addHolder(world, share));
+    for (const holder of holders) holder.start();
+    const clearing = world.addClient(world.image, false);
+    clearing.settings.clearsFree = true;
+    clearing.settings.verifies = true;
+    clearing.start();
+    const before = holders.map(({ disk }) => Buffer.from(disk.bytes));
+    // What is sent, written and cleared is judged as it happens.
+    world.finishWithin(20_000);
+    const { image } = world;
+    let freeCount = 0;
+    for (let chunk = 0; chunk < image.geometry.chunkCount; chunk++) {
+      if (!image.isFree(chunk)) continue;
+      freeCount++;
+      const start = image.geometry.chunkOffset(chunk);
+      const end = start + image.geometry.chunkLength(chunk);
+      const cleared = clearing.disk.bytes.subarray(start, end);
+      assert.ok(cleared.equals(Buffer.alloc(end - start)), `chunk ${chunk} is not cleared`);
+      for (const [index, { disk }] of holders.entries()) {
+        assert.equal(disk.bytes.compare(before[index]!, start, end, start, end), 0);
+      }
+    }
+    assert.ok(freeCount > 20);
+  });
+}
+
+test('a comparison passes over what nothing uses', () => {
+  const { world } = begin({ seed: 81, free: 0.5, prepareMs: 100 });
+  const client = world.addClient(world.image, false);
+  client.disk.fillPartly(0.5);
+  client.settings.checksOnly = true;
+  client.start();
+  world.finishWithin(20_000);
+  assert.equal(world.witness.blocksSent, 0);
+});
+
+for (const [prepareMs, sealed] of [
+  [0, false],
+  [400, false],
+  [0, true],
+  [400, true],
+] as const) {
+  test(
+    `an older version costs the blocks that changed, however many have it (map: ` +
+      `${prepareMs} ms${sealed ? ', sealed' : ''})`,
+    () => {
+      const loss = 0.005;
+      const { world } = begin({ seed: 82, zeros: 0, imageChunks: 256, prepareMs, loss, sealed });
+      const changed = 24;
+      for (let count = 0; count < 6; count++) {
+        const client = addHolder(world, 1);
+        for (let i = 0; i < changed; i++) {
+          const at = world.image.geometry.chunkOffset(i * 10) + 300 * (i % 12);
+          client.disk.write(at, Buffer.from([i, count, 0xee]));
+        }
+        client.start();
+      }
+      world.finishWithin(20_000);
+      // A change may lie in two blocks, a tag too; what is lost is sent again.
+      const most = (sealed ? 5 : 3) * changed;
+      assert.ok(world.witness.blocksSent <= most, `${world.witness.blocksSent} blocks`);
+    },
+  );
+}
+
+for (const sealed of [false, true]) {
+  const how = sealed ? ', sealed' : '';
+  test(`clients with an older version and clients with nothing share what is sent${how}`, () => {
+    const options = { zeros: 0, imageChunks: 256, loss: 0.01, compress: true, sealed };
+    const { world } = begin({ seed: 83, ...options });
+    for (let count = 0; count < 3; count++) {
+      world.addClient().start();
+      const client = addHolder(world, 1);
+      for (let chunk = 0; chunk < 256; chunk += 3) {
+        client.disk.write(world.image.geometry.chunkOffset(chunk) + 17, Buffer.from([count]));
+      }
+      client.start();
+    }
+    world.finishWithin(20_000);
+  });
+}

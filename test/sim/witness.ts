@@ -19,8 +19,8 @@ import { commandLine, type SimOptions } from './options.js';
 
 const TRACE_LENGTH = 80;
 /**
- * Most control packets on the wire in one second, in both directions, however many clients there are. What
- * goes to the group counts once.
+ * Most control packets on the wire in one second, in both directions, however many clients there
+ * are. What goes to the group counts once.
  */
 const CONTROL_PER_SECOND = 2500;
 /** Of forged packets some are answered, and some make clients ask. */
@@ -39,33 +39,36 @@ export class Witness {
   /** Control packets, whoever sent them. */
   controlMessages = 0;
   controlPeakPerSecond = 0;
-  readonly #agenda: Agenda;
-  readonly #options: SimOptions;
-  readonly #trace: string[] = [];
-  readonly #positions = new WeakMap<ServerSession, number>();
-  /** When each of the last control packets went out: a ring of one more than there may be in a second. */
-  readonly #controlMs: Float64Array;
+  private readonly agenda: Agenda;
+  private readonly options: SimOptions;
+  private readonly trace: string[] = [];
+  private readonly positions = new WeakMap<ServerSession, number>();
+  /**
+   * When each of the last control packets went out: a ring of one more than there may be in a
+   * second.
+   */
+  private readonly controlMs: Float64Array;
   /** Number of the first control packet of the last second. */
-  #firstInSecond = 0;
+  private firstInSecond = 0;
 
   constructor(agenda: Agenda, options: SimOptions) {
-    this.#agenda = agenda;
-    this.#options = options;
-    this.#controlMs = new Float64Array(
+    this.agenda = agenda;
+    this.options = options;
+    this.controlMs = new Float64Array(
       CONTROL_PER_SECOND + CONTROL_PER_HOSTILE * options.hostile + 1,
     );
   }
 
   note(who: string, what: string): void {
-    this.#trace.push(`${this.#agenda.now.toFixed(3).padStart(11)}  ${who.padEnd(10)} ${what}`);
-    if (this.#trace.length > TRACE_LENGTH) this.#trace.shift();
+    this.trace.push(`${this.agenda.now.toFixed(3).padStart(11)}  ${who.padEnd(10)} ${what}`);
+    if (this.trace.length > TRACE_LENGTH) this.trace.shift();
   }
 
   fail(who: string, what: string): never {
     this.note(who, `BROKEN: ${what}`);
     throw new SimFailure(
-      `${who}: ${what}\nsee it again with: npm run sim -- ${commandLine(this.#options)}\n` +
-        `options: ${JSON.stringify(this.#options)}\n${this.#trace.join('\n')}`,
+      `${who}: ${what}\nsee it again with: npm run sim -- ${commandLine(this.options)}\n` +
+        `options: ${JSON.stringify(this.options)}\n${this.trace.join('\n')}`,
     );
   }
 
@@ -85,11 +88,11 @@ export class Witness {
 
   /** A control packet goes out. */
   controlSent(): void {
-    const { now } = this.#agenda;
-    const ring = this.#controlMs;
+    const { now } = this.agenda;
+    const ring = this.controlMs;
     ring[this.controlMessages++ % ring.length] = now;
-    while (ring[this.#firstInSecond % ring.length]! <= now - 1000) this.#firstInSecond++;
-    const inSecond = this.controlMessages - this.#firstInSecond;
+    while (ring[this.firstInSecond % ring.length]! <= now - 1000) this.firstInSecond++;
+    const inSecond = this.controlMessages - this.firstInSecond;
     if (inSecond <= this.controlPeakPerSecond) return;
     this.controlPeakPerSecond = inSecond;
     const isQuiet = inSecond < ring.length;
@@ -102,33 +105,39 @@ export class Witness {
       const length = packetLength(train, offset, train.length);
       this.check(length > 0, who, 'sent something that is no packet');
       if (packetType(train, offset) === PacketType.block) {
-        this.#advance(who, session, positionOf(train, offset));
-        this.#block(who, train, offset, length, image);
+        this.advance(who, session, positionOf(train, offset));
+        this.block(who, train, offset, length, image);
       } else {
         this.statusesSent++;
         const type = packetType(train, offset);
         if (type === PacketType.status || type === PacketType.notice) this.controlSent();
-        if (type === PacketType.zeroRanges) {
-          this.#advance(who, session, train.readUInt32BE(offset + 16));
+        if (this.options.sealed) {
+          if (type === PacketType.zeroRanges || type === PacketType.blockChecks) {
+            this.positions.delete(session);
+          }
+        } else if (type === PacketType.zeroRanges) {
+          this.advance(who, session, train.readUInt32BE(offset + 16));
         } else if (type === PacketType.blockChecks) {
-          this.#advance(who, session, train.readUInt32BE(offset + 20));
+          this.advance(who, session, train.readUInt32BE(offset + 20));
         }
       }
       offset += length;
     }
   }
 
-  #advance(who: string, session: ServerSession, position: number): void {
-    const expected = this.#positions.get(session) ?? position;
+  private advance(who: string, session: ServerSession, position: number): void {
+    const expected = this.positions.get(session) ?? position;
     this.check(position === expected, who, `position ${position} after ${expected - 1}`);
-    this.#positions.set(session, advancePosition(position, 1));
+    this.positions.set(session, advancePosition(position, 1));
   }
 
-  #block(who: string, train: Buffer, offset: number, length: number, image: SimImage): void {
+  private block(who: string, train: Buffer, offset: number, length: number, image: SimImage): void {
     if (spaceOfKind(kindByteOf(train, offset)) !== Space.image) return;
     this.blocksSent++;
+    if (this.options.sealed) return;
     const chunk = chunkOf(train, offset);
-    const start = blockOf(train, offset) * this.#options.blockSizeBytes;
+    this.check(!image.isFree(chunk), who, () => `sent a block of chunk ${chunk}, which is free`);
+    const start = blockOf(train, offset) * this.options.blockSizeBytes;
     const kind = kindByteOf(train, offset);
     const { bytes } = image.encode(chunk, encodingOfKind(kind) === 0 ? 0 : kind & 15);
     const end = start + length - BLOCK_HEADER_BYTES;

@@ -1,5 +1,5 @@
 /** Servers, clients and the wires between them, all in one virtual time. */
-import type { Peer } from '../../src/server/clients.js';
+import type { Address } from '../../src/protocol/address.js';
 import { Agenda } from './agenda.js';
 import { STRANGER, Stranger } from './hostile.js';
 import { SimImage } from './image.js';
@@ -18,19 +18,19 @@ export class World {
   readonly clients: SimClient[] = [];
   /** Datagrams from servers to single clients. */
   answersSent = 0;
-  readonly #stranger: Stranger;
-  readonly #strangerRandom: Random;
-  #faults: LinkFaults;
-  #isHealed = false;
+  private readonly stranger: Stranger;
+  private readonly strangerRandom: Random;
+  private faults: LinkFaults;
+  private isHealed = false;
   /** Within one virtual ms: more means that somebody runs in circles without time passing. */
-  readonly #mostEvents: number;
+  private readonly mostEvents: number;
 
   constructor(readonly options: SimOptions) {
-    this.#mostEvents = 1000 + 500 * options.clients + options.imageChunks + options.hostile;
+    this.mostEvents = 1000 + 500 * options.clients + options.imageChunks + options.hostile;
     this.agenda.now = 1000 + this.random('time').next() * 1e6;
     this.witness = new Witness(this.agenda, options);
     this.image = new SimImage('disk.img', options, this.random('image'));
-    this.#faults = {
+    this.faults = {
       lossRatio: options.loss,
       burstRatio: options.burst,
       duplicateRatio: options.duplicate,
@@ -38,9 +38,9 @@ export class World {
       damageRatio: options.damage,
       outageMs: options.outage,
     };
-    this.#strangerRandom = this.random('stranger');
-    this.#stranger = new Stranger(this.#strangerRandom);
-    if (options.hostile > 0) this.agenda.after(0, () => this.#attack());
+    this.strangerRandom = this.random('stranger');
+    this.stranger = new Stranger(this.strangerRandom);
+    if (options.hostile > 0) this.agenda.after(0, () => this.attack());
   }
 
   /** Randomness of its own for each part, so that one part's needs don't shift the others'. */
@@ -55,11 +55,14 @@ export class World {
       random: this.random(`server ${name}`),
       options: this.options,
       witness: this.witness,
-      wires: this.#wires,
+      wires: this.wires,
     });
     this.servers.push(server);
     return server;
   }
+
+  /** Somebody on the way: gives back what goes on instead, the same or a copy. */
+  tamper: (train: Buffer, packetBytes: number) => Buffer = (train) => train;
 
   addClient(image: SimImage = this.image, isBlank = true): SimClient {
     const number = this.clients.length + 1;
@@ -70,85 +73,92 @@ export class World {
       random,
       options: this.options,
       witness: this.witness,
-      send: (bytes, to, from) => this.#fromClient(bytes, to, from),
+      send: (bytes, to, from) => this.fromClient(bytes, to, from),
     };
     const address = `10.1.${number >>> 8}.${number & 255}`;
-    const down = new Link(this.agenda, random, this.#faults);
-    const up = new Link(this.agenda, random, this.#faults);
+    const down = new Link(this.agenda, random, this.faults);
+    const up = new Link(this.agenda, random, this.faults);
     const client = new SimClient(name, address, down, up, image, isBlank, context);
     this.clients.push(client);
     return client;
   }
 
-  readonly #wires: ServerWires = {
+  private readonly wires: ServerWires = {
     toGroup: (train, packetBytes, from) => {
-      if (this.options.hostile > 0) this.#stranger.hearServer(train, packetBytes);
+      if (this.options.hostile > 0) this.stranger.hearServer(train, packetBytes);
       for (const client of this.clients) {
         if (client.machine === null) continue;
-        client.down.carry(train, packetBytes, (carried, pieces) =>
+        client.down.carry(this.tamper(train, packetBytes), packetBytes, (carried, pieces) =>
           client.takeGroup(carried, pieces, from.address),
         );
       }
     },
     toOne: (bytes, to, from) => {
-      const isTo = ({ address, port }: Peer): boolean => address === to.address && port === to.port;
+      const isTo = ({ address, port }: Address): boolean =>
+        address === to.address && port === to.port;
       const server = this.servers.find(isTo);
-      if (server !== undefined) this.#betweenServers(bytes, server, from);
+      if (server !== undefined) this.betweenServers(bytes, server, from);
       const client = this.clients.find(isTo);
       if (client === undefined) return;
       this.answersSent++;
       this.witness.controlSent();
-      client.down.carry(bytes, bytes.length, (carried) =>
+      client.down.carry(this.tamper(bytes, bytes.length), bytes.length, (carried) =>
         client.takeUnicast(carried, from.address, SERVER_PORT),
       );
     },
     toServers: (bytes, from) => {
       // Multicast comes back to its sender, too.
-      for (const server of this.servers) this.#betweenServers(bytes, server, from);
+      for (const server of this.servers) this.betweenServers(bytes, server, from);
     },
   };
 
-  #betweenServers(bytes: Buffer, to: SimServer, { address, port }: SimServer): void {
+  private betweenServers(bytes: Buffer, to: SimServer, { address, port }: SimServer): void {
     this.agenda.after(0.2, () => to.take(bytes, { address, port }));
   }
 
-  #fromClient(bytes: Buffer, to: { address: string; port: number } | null, from: SimClient): void {
+  private fromClient(
+    bytes: Buffer,
+    to: { address: string; port: number } | null,
+    from: SimClient,
+  ): void {
     this.witness.controlSent();
-    if (this.options.hostile > 0) this.#stranger.hearClient(bytes);
+    if (this.options.hostile > 0) this.stranger.hearClient(bytes);
     const peer = { address: from.address, port: from.port };
     for (const server of this.servers) {
       if (to !== null && (to.address !== server.address || to.port !== SERVER_PORT)) continue;
-      from.up.carry(bytes, bytes.length, (carried) => server.take(carried, { ...peer }));
+      from.up.carry(this.tamper(bytes, bytes.length), bytes.length, (carried) =>
+        server.take(carried, { ...peer }),
+      );
     }
   }
 
-  #attack(): void {
-    if (this.#isHealed) return;
-    const random = this.#strangerRandom;
+  private attack(): void {
+    if (this.isHealed) return;
+    const random = this.strangerRandom;
     const server = random.pick(this.servers);
     const address = this.options.spoof && random.chance(0.5) ? server.address : STRANGER;
     const client = random.pick(this.clients);
     switch (random.below(3)) {
       case 0:
-        server.take(this.#stranger.forServer(), { address: STRANGER, port: 6666 });
+        server.take(this.stranger.forServer(), { address: STRANGER, port: 6666 });
         break;
       case 1: {
         // Who still looks for a server has no way yet to tell a stranger from one.
-        const bytes = this.#stranger.forClient();
+        const bytes = this.stranger.forClient();
         if (client.machine?.serverAddress) client.takeUnicast(bytes, address, SERVER_PORT);
         break;
       }
       default: {
-        const bytes = this.#stranger.forGroup();
+        const bytes = this.stranger.forGroup();
         client.takeGroup(bytes, [0, bytes.length], address);
       }
     }
-    this.agenda.after((2 * random.next() * 1000) / this.options.hostile, () => this.#attack());
+    this.agenda.after((2 * random.next() * 1000) / this.options.hostile, () => this.attack());
   }
 
   /** Ends all faults. */
   heal(): void {
-    this.#isHealed = true;
+    this.isHealed = true;
     this.witness.note('world', 'is healed');
     for (const { down, up, disk } of this.clients) {
       down.heal();
@@ -161,7 +171,9 @@ export class World {
     return this.clients.every((client) => client.isFinished);
   }
 
-  /** Lets time pass until `isOver`, which is asked after every event. @returns false at `untilMs` */
+  /**
+   * Lets time pass until `isOver`, which is asked after every event. @returns false at `untilMs`
+   */
   runUntil(untilMs: number, isOver: () => boolean = () => false): boolean {
     let fromMs = this.agenda.now;
     let fromCount = this.agenda.count;
@@ -171,7 +183,7 @@ export class World {
         fromCount = this.agenda.count;
       }
       const events = this.agenda.count - fromCount;
-      if (events > this.#mostEvents) this.witness.fail('world', `${events} events in one ms`);
+      if (events > this.mostEvents) this.witness.fail('world', `${events} events in one ms`);
       if (!this.agenda.step(untilMs)) {
         this.agenda.now = Math.max(this.agenda.now, untilMs);
         return isOver();

@@ -2,24 +2,43 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readCheckout, sourcePaths } from './checkout.js';
 
-/** What each room may import, besides itself. `failure` is the one file between the rooms. */
+/**
+ * What each room may import, besides itself. `failure` and `sizes` are single
+ * files between the rooms.
+ */
 const ROOMS: Record<string, readonly string[]> = {
   failure: [],
+  sizes: [],
   protocol: [],
   image: [],
-  server: ['protocol', 'image', 'failure'],
-  client: ['protocol', 'image', 'failure'],
-  node: ['protocol', 'image', 'server', 'client', 'failure'],
-  ui: ['client/events', 'server/events', 'failure'],
-  cli: ['node', 'ui', 'client/events', 'server/events', 'failure'],
+  trust: ['protocol', 'image'],
+  codec: ['protocol', 'image', 'trust'],
+  server: ['protocol', 'image', 'trust', 'failure'],
+  client: ['protocol', 'image', 'trust', 'failure'],
+  doctor: ['protocol', 'failure', 'sizes'],
+  node: ['protocol', 'image', 'trust', 'codec', 'server', 'client', 'doctor', 'failure', 'sizes'],
+  ui: ['client/events', 'server/events', 'server/trouble', 'failure', 'sizes'],
+  page: ['node/web/api', 'ui/units'],
+  cli: ['node', 'ui', 'doctor', 'trust/statement', 'client/events', 'server/events', 'failure'],
+  library: ['node', 'client/events', 'server/events', 'failure'],
   bin: ['cli'],
 };
 
 /** Rooms that only compute: whoever calls them brings bytes, time and chance. */
-const PURE_ROOMS = ['failure', 'protocol', 'image', 'server', 'client'];
+const PURE_ROOMS = [
+  'failure',
+  'sizes',
+  'protocol',
+  'image',
+  'codec',
+  'trust',
+  'server',
+  'client',
+  'doctor',
+];
 
 /** Rooms that may use Node's modules and packages. */
-const ROOMS_WITH_PACKAGES = ['node', 'cli'];
+const ROOMS_WITH_PACKAGES = ['node', 'cli', 'page'];
 
 interface Import {
   from: string;
@@ -95,10 +114,11 @@ for (const [room, allowed] of Object.entries(ROOMS)) {
   });
 }
 
-test("only the room of IO and the command line use Node's modules and packages", () => {
+test("only IO and the command line use Node's modules and packages, and trust its ciphers", () => {
   for (const { from, to } of imports) {
-    if (isOwn(to)) continue;
-    assert(ROOMS_WITH_PACKAGES.includes(roomOf(from)), `${from} imports ${to}`);
+    if (isOwn(to) || ROOMS_WITH_PACKAGES.includes(roomOf(from))) continue;
+    const isCipher = roomOf(from) === 'trust' && to === 'node:crypto';
+    assert(isCipher, `${from} imports ${to}`);
   }
 });
 
@@ -106,6 +126,12 @@ test('the command line leaves files and sockets to the room of IO', () => {
   const forbidden = /^node:(fs|dgram|worker_threads|crypto)/;
   for (const { from, to } of imports) {
     if (roomOf(from) === 'cli') assert(!forbidden.test(to), `${from} imports ${to}`);
+  }
+});
+
+test('the room of trust brings no chance of its own', () => {
+  for (const [path, source] of sources) {
+    if (roomOf(path) === 'trust') assert(!/\brandom\w*|\bgenerate\w*/.test(source), path);
   }
 });
 
@@ -122,10 +148,10 @@ test('the rooms that only compute have no clock, no chance, no timers and no pro
   }
 });
 
-test('no file imports itself in a circle, once types are gone', () => {
+test('no file imports itself in a circle, nor by types alone', () => {
   const next = new Map<string, string[]>();
-  for (const { from, to, isType } of imports) {
-    if (!isType && isOwn(to)) next.set(from, [...(next.get(from) ?? []), to]);
+  for (const { from, to } of imports) {
+    if (isOwn(to)) next.set(from, [...(next.get(from) ?? []), to]);
   }
   const done = new Set<string>();
   const visit = (path: string, trail: readonly string[]): void => {

@@ -1,4 +1,6 @@
-/** Block headers with the session as tests know it: one number. The server keeps its halves at hand. */
+/**
+ * Block headers with the session as tests know it: one number. The server keeps its halves at hand.
+ */
 import { type BlockFields, writeBlockHeader as writeWithHalves } from '../../src/protocol/block.js';
 import { highHalf, lowHalf } from '../../src/protocol/packet.js';
 import { viewOf } from '../../src/protocol/words.js';

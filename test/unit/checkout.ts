@@ -1,4 +1,6 @@
-/** The checkout that the tests run from: some tests hold its sources and documents against rules. */
+/**
+ * The checkout that the tests run from: some tests hold its sources and documents against rules.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +16,8 @@ function findCheckout(): string {
   throw new Error('the sources are not to be found: run the tests in the checkout');
 }
 
-const CHECKOUT = findCheckout();
+/** The checkout's own folder. */
+export const CHECKOUT = findCheckout();
 
 /** Text of a file of the checkout. */
 export function readCheckout(path: string): string {

@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 const built = (path: string): string => new URL(`../../${path}`, import.meta.url).href;
@@ -46,6 +49,19 @@ test('both programs answer --help and --version, and refuse a wrong command line
     assert.equal(wrong.code, 2);
     assert.equal(wrong.stdout, '');
     assert.match(wrong.stderr, new RegExp(`^${name}: -p, --port: 'x' is not a port`));
+  }
+});
+
+test('a limit of open files that is too low is said at once', async () => {
+  for (const [name, args] of [
+    ['multiserver', '-f /dev/null'],
+    ['multiclient', '-o /dev/null'],
+  ]) {
+    const path = new URL(built(`bin/${name}.js`)).pathname;
+    const line = `ulimit -n 40 && exec '${process.execPath}' '${path}' -i lo ${args}`;
+    const { code, stderr } = await outcome(spawn('sh', ['-c', line]));
+    assert.equal(code, 7);
+    assert.match(stderr, /allows 40 open files.*ulimit -n/);
   }
 });
 
@@ -111,4 +127,52 @@ test('a thread or timer that lingers does not hold up the end', async () => {
   const child = spawnRun('setInterval(() => {}, 1000);', ['-q']);
   const { code, stdout, stderr } = await outcome(child);
   assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: '', stderr: '' });
+});
+
+test('a file that an option names and that cannot be used is a sentence, not a code', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'named-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const image = join(folder, 'disk.img');
+  const key = join(folder, 'lab.key');
+  for (const path of [image, key]) writeFileSync(path, 'something');
+  const none = join(folder, 'none');
+  const serve = ['-f', image, '-i', 'lo'];
+  const cases: [name: string, args: string[], text: RegExp][] = [
+    ['multiserver', ['-f', none], /there is no such file in \S+named-/],
+    ['multiserver', [...serve, '--key', none], /no such file in .*--new-key$/m],
+    ['multiserver', [...serve, '--report', `${none}/x.csv`], /its folder \S+none does not exist/],
+    ['multiserver', [...serve, '--report', `${image}/x.csv`], /a part of its path is no folder/],
+    ['multiserver', [...serve, '--expect-clients', none], /^multiserver: --expect-clients: cannot/],
+    ['multiserver', [...serve, '--expect-clients', folder], /it is a folder; name a file in it/],
+    [
+      'multiserver',
+      ['--new-key', key],
+      /exists already, and is not overwritten.*--key \S+lab\.key/,
+    ],
+    ['multiserver', ['--new-key', `${none}/lab.key`], /its folder \S+none does not exist/],
+    ['multiclient', ['-o', none, '-i', 'lo', '--key', none], /copy the key of the other side/],
+    ['multiclient', ['-o', none, '-i', 'lo', '--trust', none], /minisign\.pub.*begins with RW/],
+  ];
+  for (const [name, args, text] of cases) {
+    const { stderr } = await outcome(spawnProgram(name, args));
+    assert.match(stderr, text);
+    assert.doesNotMatch(stderr, /E[A-Z]{4,}:|--help|internal error/);
+  }
+  assert.equal(readFileSync(key, 'utf8'), 'something');
+});
+
+test('--hold without a terminal, a page or a rule is refused, as nobody could ever start it', async () => {
+  const held = spawnProgram('multiserver', ['-f', '/dev/null', '-i', 'lo', '--hold']);
+  held.stdin.end();
+  const { code, stderr } = await outcome(held);
+  assert.equal(code, 2);
+  assert.match(stderr, /no terminal to press it on.*--web PORT/);
+});
+
+test('a doctor that was sent to no interface names those that there are', async () => {
+  for (const name of ['multiclient', 'multiserver']) {
+    const { code, stdout } = await outcome(spawnProgram(name, ['--doctor', '-i', 'eth9x']));
+    assert.equal(code, 17);
+    assert.match(stdout, /there is no interface eth9x; there are: .*\blo\b/);
+  }
 });

@@ -13,8 +13,9 @@ class Buffer implements Sink {
     readonly isTerminal: boolean,
     readonly columns?: number,
   ) {}
-  write(text: string): void {
+  write(text: string): boolean {
     this.text += text;
+    return true;
   }
   async flush(): Promise<void> {}
 }
@@ -64,7 +65,11 @@ function programOf(run: Run<undefined, Event>): Program<undefined, Event> {
       status: () => ({ state: 'busy', parts: [{ text: 'busy', rank: 1 }], ratio: undefined }),
     }),
     run,
-    whenStopped: 'nothing is done',
+    leavings: () => ({
+      observe() {},
+      describe: (argv) => `to go on: prog ${argv.join(' ')}`,
+      describeFailed: ({ kind }) => (kind === 'noServer' ? 'to go on: prog' : null),
+    }),
   };
 }
 
@@ -114,6 +119,13 @@ test('a failure decides the exit status, and is said even with --quiet', async (
   assert.equal(stdout.text, '');
 });
 
+test('a failure that can be gone on from is followed by the command that does', async () => {
+  const run = () => Promise.reject(new Failure('noServer', 'NO_SERVER', 'gave up'));
+  const { world, stderr } = fakeWorld();
+  assert.equal(await runProgram(programOf(run), ['-q'], world), 5);
+  assert.equal(stderr.text, 'prog: gave up\nprog: to go on: prog\n');
+});
+
 test('with --json, events and the failure are objects on standard output', async () => {
   const run: Run<undefined, Event> = async (_options, observe) => {
     observe({ type: 'news' });
@@ -158,7 +170,7 @@ test('a signal aborts the run, which then has its say, and decides the exit stat
     await nextTurn();
     fake.signal(signal);
     assert.equal(await ended, status);
-    assert.equal(fake.stderr.text, `prog: ${word}: nothing is done\n`);
+    assert.equal(fake.stderr.text, `prog: ${word}: to go on: prog -q\n`);
     assert.deepEqual(fake.exits, []);
   }
 });

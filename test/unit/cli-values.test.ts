@@ -69,7 +69,9 @@ test('a server that cannot be is refused before anything is sent', () => {
     ['', ':7500', '::1:::7', '[::1', '[::1]7'],
     /is not an address; give PORT, HOST/,
   );
-  refuses(readServerAddress, ['0', '65536', 'lab:', 'lab:x', '[::1]:0'], /is not a port/);
+  refuses(readServerAddress, ['0', '65536', 'lab:x', '[::1]:0'], /is not a port/);
+  refuses(readServerAddress, ['lab:'], /ends where a port should come; give 'lab'/);
+  refuses(readServerAddress, ['fd00::1:7500'], /write \[fd00::1\]:7500 .*, or \[fd00::1:7500\]/);
   refuses(readServerAddress, ['225.0.20.10', '[ff02::1]:7500'], /is a multicast group/);
 });
 
@@ -93,9 +95,9 @@ test('a rate is bits per second with a decimal prefix', () => {
   assert.equal(readRate('2.5G'), 2.5e9);
   assert.equal(readRate('500k'), 500e3);
   assert.equal(readRate('500K'), 500e3);
-  assert.equal(readRate('1.5m'), 1.5e6);
   assert.equal(readRate('8000000'), 8e6);
   refuses(readRate, ['', 'M', '9e6', '-1M', '1 M', '900Mbit', '.5G', '5.G', '1MM'], /900M, 2\.5G/);
+  refuses(readRate, ['400m', '1.5m'], /write a large M for megabits: [\d.]+M$/);
   refuses(readRate, ['0', '900', '0.5k', '1001G'], /out of range/);
 });
 

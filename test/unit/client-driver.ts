@@ -1,7 +1,12 @@
-/** Drives a client's machine as a real driver would, with a small disk in memory and a clock by hand. */
+/**
+ * Drives a client's machine as a real driver would, with a small disk in memory and a clock by
+ * hand.
+ */
 import assert from 'node:assert/strict';
-import type { StoreOrder } from '../../src/client/receiver.js';
-import { type ClientConfig, ClientSession, type Target } from '../../src/client/session.js';
+import type { ClientConfig } from '../../src/client/config.js';
+import type { ClientEvent } from '../../src/client/events.js';
+import type { CheckOrder, ClientStep, StoreOrder, Target } from '../../src/client/outputs.js';
+import { ClientSession } from '../../src/client/session.js';
 import type { BlockMap } from '../../src/image/block-map.js';
 import {
   BLOCK_HEADER_BYTES,
@@ -24,11 +29,14 @@ import {
   type Status,
 } from '../../src/protocol/from-server.js';
 import { PacketType, packetType } from '../../src/protocol/packet.js';
+import type { Run } from '../../src/protocol/run.js';
+import { decodeStatementRequest } from '../../src/protocol/statement-packets.js';
 import { digestOf } from '../digest.js';
 import { writeBlockHeader } from './block-header.js';
 import { BLOCK_SIZE, CHUNK_SIZE, CLIENT, SESSION } from './server-driver.js';
 
 export const SERVER = { address: '10.0.0.1', port: 7500 };
+export const STRANGER = { address: '10.6.6.6', port: 666 };
 export const GROUP = '239.255.76.67';
 
 export interface ClientDriverOptions {
@@ -41,6 +49,7 @@ export interface ClientDriverOptions {
 /** What the client sent, sorted. */
 export interface Outgoing {
   mapRequests: number;
+  statementRequests: number;
   blockRequests: BlockRequest[];
   reports: Report[];
 }
@@ -49,16 +58,26 @@ export class ClientDriver {
   readonly session: ClientSession;
   readonly disk: Buffer;
   now = 0;
+  /** Who sends to the group, and in which session. */
+  speaker = { ...SERVER, session: SESSION };
   /** Position of the server's next packet. */
   position = 1;
   /** Store orders that have not been carried out. */
   readonly orders: StoreOrder[] = [];
-  readonly #options: ClientDriverOptions;
-  readonly #slots: Buffer[];
+  /** The step of the run that the machine asked for last: the test takes it. */
+  step: ClientStep['kind'] | null = null;
+  /** Chunks that a comparison found to differ. */
+  differing: readonly Run[] | null = null;
+  private readonly checks: CheckOrder[] = [];
+  private readonly events: ClientEvent[] = [];
+  private readonly sent: Buffer[] = [];
+  private isOver = false;
+  private readonly options: ClientDriverOptions;
+  private readonly slots: Buffer[];
 
   constructor(options: ClientDriverOptions) {
-    this.#options = options;
-    this.#slots = Array.from({ length: options.slotCount ?? 8 }, () => Buffer.alloc(CHUNK_SIZE));
+    this.options = options;
+    this.slots = Array.from({ length: options.slotCount ?? 8 }, () => Buffer.alloc(CHUNK_SIZE));
     this.disk = Buffer.alloc(options.chunks * CHUNK_SIZE);
     this.session = new ClientSession(
       {
@@ -82,7 +101,7 @@ export class ClientDriver {
     return encodeImageDescription({
       session: SESSION,
       client: CLIENT,
-      imageSize: this.#options.chunks * CHUNK_SIZE,
+      imageSize: this.options.chunks * CHUNK_SIZE,
       chunkSize: CHUNK_SIZE,
       blockSize: BLOCK_SIZE,
       mapId: null,
@@ -105,12 +124,14 @@ export class ClientDriver {
   }
 
   begin(): void {
-    this.session.begin(
+    this.collect();
+    this.session.handleOpened(
       {
-        slots: this.#slots,
+        slots: this.slots,
+        stashBytes: 1_000_000,
         isBlank: true,
         receiveBufferBytes: 1_000_000,
-        ...this.#options.target,
+        ...this.options.target,
       },
       this.now,
     );
@@ -124,19 +145,20 @@ export class ClientDriver {
     this.run(20);
   }
 
-  /** Packets, back to back, from the group. They are the server's: a client that follows another sees so. */
-  group(bytes: Buffer, isFromServer = this.session.serverAddress === SERVER.address): void {
-    this.session.handleGroup(bytes, 0, bytes.length, isFromServer, this.now);
+  /** Packets, back to back, from the group. */
+  group(bytes: Buffer, from = this.speaker.address): void {
+    this.session.handleGroup(bytes, 0, bytes.length, from, this.now);
   }
 
   status(numbers: Partial<Status>): void {
     this.group(
       encodeStatus({
-        session: SESSION,
+        session: this.speaker.session,
         position: this.position,
         cursor: 0,
         pendingChunks: 0,
         isIdle: true,
+        awaitedClients: null,
         mapId: null,
         reportIntervalMs: 20,
         requestWindowMs: 0,
@@ -153,7 +175,8 @@ export class ClientDriver {
     const payload = bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE);
     const packet = Buffer.alloc(BLOCK_HEADER_BYTES + payload.length);
     const position = this.position++;
-    const header = { session: SESSION, chunk, block, position, encodedLength: bytes.length };
+    const { session } = this.speaker;
+    const header = { session, chunk, block, position, encodedLength: bytes.length };
     writeBlockHeader(packet, 0, { ...header, space, encoding, variant }, payload.length);
     payload.copy(packet, BLOCK_HEADER_BYTES);
     return packet;
@@ -174,25 +197,69 @@ export class ClientDriver {
     }
   }
 
-  /** Carries out the store orders that are there. */
-  store(): void {
-    this.collectOrders();
-    for (const order of this.orders.splice(0)) this.carryOut(order);
-  }
-
-  collectOrders(): void {
-    for (let order = this.session.pollStore(); order !== null; order = this.session.pollStore()) {
-      this.orders.push(order);
+  /** Takes what the machine wants, for the test to carry out. */
+  collect(): void {
+    for (;;) {
+      const output = this.session.pollOutput(this.now);
+      switch (output.kind) {
+        case 'store':
+        case 'load':
+        case 'store-zeros':
+          this.orders.push(output);
+          break;
+        case 'check':
+          this.checks.push(output);
+          break;
+        case 'transmit':
+          this.sent.push(output.bytes);
+          break;
+        case 'event':
+          this.events.push(output.event);
+          break;
+        case 'wait':
+          return;
+        case 'end':
+          assert.equal(output.failure, this.session.failure);
+          this.isOver = true;
+          return;
+        default:
+          this.step = output.kind;
+          if (output.kind === 'compared') this.differing = output.differing;
+      }
     }
   }
 
+  /** The machine wants nothing any more. */
+  get hasEnded(): boolean {
+    this.collect();
+    return this.isOver;
+  }
+
+  /** What the machine told since the last time. */
+  takeEvents(): ClientEvent[] {
+    this.collect();
+    return this.events.splice(0);
+  }
+
+  /** Carries out the store orders that are there. */
+  store(): void {
+    this.collect();
+    for (const order of this.orders.splice(0)) this.carryOut(order);
+    this.collect();
+  }
+
   carryOut(order: StoreOrder): void {
-    if (order.kind === 'zeros') {
+    if (order.kind === 'store-zeros') {
       this.disk.fill(0, order.offsetBytes, order.offsetBytes + order.lengthBytes);
       this.session.handleStored(order, { kind: 'stored', digest: Buffer.alloc(0) }, this.now);
       return;
     }
-    const bytes = this.#slots[order.slot]!.subarray(0, order.lengthBytes);
+    const bytes = this.slots[order.slot]!.subarray(0, order.lengthBytes);
+    if (order.kind === 'load') {
+      this.disk.copy(bytes, 0, order.offsetBytes);
+      this.session.handleStored(order, { kind: 'loaded' }, this.now);
+      return;
+    }
     const digest = digestOf(bytes);
     if (order.encoding !== Encoding.raw || (order.expected && !order.expected.equals(digest))) {
       this.session.handleStored(order, { kind: 'refused' }, this.now);
@@ -205,8 +272,8 @@ export class ClientDriver {
   /** Carries out the looks at the target that are due. @returns how many chunks were looked at */
   look(isReadable: (chunk: number) => boolean = () => true): number {
     let looked = 0;
-    const { session } = this;
-    for (let order = session.pollCheck(); order !== null; order = session.pollCheck()) {
+    for (this.collect(); this.checks.length > 0; this.collect()) {
+      const order = this.checks.shift()!;
       looked += order.count;
       const end = order.offsetBytes + order.lengthBytes;
       const bytes = this.disk.subarray(order.offsetBytes, end);
@@ -215,30 +282,28 @@ export class ClientDriver {
       const outcome = isFound
         ? ({ kind: 'found', digest } as const)
         : { kind: 'unreadable' as const };
-      session.handleChecked(order, outcome, this.now);
+      this.session.handleChecked(order, outcome, this.now);
     }
     return looked;
   }
 
   /** Lets time pass. @returns what the client sent meanwhile */
   run(forMs: number): Outgoing {
-    const out: Outgoing = { mapRequests: 0, blockRequests: [], reports: [] };
-    const { session } = this;
+    const out: Outgoing = { mapRequests: 0, statementRequests: 0, blockRequests: [], reports: [] };
     const endMs = this.now + forMs;
-    for (; this.now < endMs; this.now++) {
-      if (session.nextDeadline() <= this.now) session.handleTimeout(this.now);
-      for (let sent = session.pollTransmit(); sent !== null; sent = session.pollTransmit()) {
-        this.#sort(sent.bytes, out);
-      }
-    }
+    for (; this.now < endMs; this.now++) this.collect();
+    for (const bytes of this.sent.splice(0)) this.sort(bytes, out);
     return out;
   }
 
-  #sort(bytes: Buffer, out: Outgoing): void {
+  private sort(bytes: Buffer, out: Outgoing): void {
     const type = packetType(bytes, 0);
     if (type === PacketType.mapRequest) {
       assert.equal(decodeMapRequest(bytes)?.client, CLIENT);
       out.mapRequests++;
+    } else if (type === PacketType.statementRequest) {
+      assert.equal(decodeStatementRequest(bytes)?.client, CLIENT);
+      out.statementRequests++;
     } else if (type === PacketType.report) {
       out.reports.push(decodeReport(bytes)!);
     } else {

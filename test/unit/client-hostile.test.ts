@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Encoding, Space } from '../../src/protocol/block.js';
 import { checksOfBlocks, encodeBlockChecks } from '../../src/protocol/block-checks.js';
-import { encodeZeroRanges } from '../../src/protocol/from-server.js';
+import { encodeZeroRanges, type ImageDescription } from '../../src/protocol/from-server.js';
 import { PacketType, writeHeader } from '../../src/protocol/packet.js';
-import { ClientDriver, chunksAsked, SERVER } from './client-driver.js';
+import { ClientDriver, chunksAsked, SERVER, STRANGER } from './client-driver.js';
 import { CODECS } from './protocol-packets.js';
 import { BLOCK_SIZE, CHUNK_SIZE, CLIENT, contentOf, mapOf, SESSION } from './server-driver.js';
 
@@ -78,22 +78,50 @@ test('a server that sends what its own map refutes ends the copy, naming the byt
   assert.match(failure.message, new RegExp(`bytes ${CHUNK_SIZE} to ${2 * CHUNK_SIZE - 1} `));
 });
 
+test('blocks that are forged while a chunk is in doubt do not pass for the server own', () => {
+  const map = mapOf(1);
+  const driver = new ClientDriver({ chunks: 1 });
+  driver.join({ mapId: map.id });
+  driver.sendMap(map);
+  const forged = Buffer.from(contentOf(0));
+  forged[BLOCK_SIZE]! ^= 1;
+  for (let time = 1; time <= 6; time++) {
+    driver.send(0, forged);
+    driver.store();
+    driver.group(driver.block(forged, 1, { chunk: 0 }));
+    sendChecks(driver, 0, contentOf(0));
+    driver.run(100);
+    assert.equal(driver.session.failure, null, `time ${time}`);
+  }
+  driver.send(0, contentOf(0));
+  driver.store();
+  sendChecks(driver, 0, contentOf(0));
+  driver.send(0, contentOf(0));
+  driver.store();
+  driver.run(200);
+  assert.equal(driver.session.isProven, true);
+});
+
 test('zeros and data for one chunk are never under way to the disk at once', () => {
   const driver = new ClientDriver({ chunks: 3 });
   driver.join();
   driver.send(0, contentOf(0));
-  driver.collectOrders();
+  driver.collect();
   const [order] = driver.orders.splice(0);
   driver.session.handleStored(order!, { kind: 'refused' }, driver.now);
   // From now on zeros are really written.
   const ranges = [{ first: 1, count: 1 }];
-  driver.group(encodeZeroRanges({ session: SESSION, position: driver.position++, ranges }));
-  driver.group(encodeZeroRanges({ session: SESSION, position: driver.position++, ranges }));
+  driver.group(
+    encodeZeroRanges({ isFree: false, session: SESSION, position: driver.position++, ranges }),
+  );
+  driver.group(
+    encodeZeroRanges({ isFree: false, session: SESSION, position: driver.position++, ranges }),
+  );
   driver.send(1, contentOf(1));
-  driver.collectOrders();
+  driver.collect();
   assert.deepEqual(
     driver.orders.map(({ kind }) => kind),
-    ['zeros'],
+    ['store-zeros'],
   );
 });
 
@@ -123,7 +151,7 @@ test('blocks that cannot be right are counted and dropped', () => {
     assert(after.packetsBad > before.packetsBad, what);
   }
   const before = driver.session.progress();
-  driver.group(good(), false);
+  driver.group(good(), STRANGER.address);
   assert.equal(driver.session.progress().blocksReceived, before.blocksReceived, 'not the server');
   driver.group(good());
   assert.equal(driver.session.progress().blocksReceived, before.blocksReceived + 1);
@@ -156,7 +184,7 @@ test('property: no packet makes the client throw, and none makes it prove what i
           : driver.block(contentOf(packet.chunk), packet.block, packet);
         driver.group(bytes);
         driver.session.handleUnicast(bytes, SERVER.address, SERVER.port, driver.now);
-        driver.session.handleUnicast(bytes, '10.6.6.6', 666, driver.now);
+        driver.session.handleUnicast(bytes, STRANGER.address, STRANGER.port, driver.now);
         if (driver.session.failure !== null) return;
         driver.store();
         driver.run(3);
@@ -185,7 +213,71 @@ test('a description that no image can have is passed over, and told of once', ()
   driver.run(5);
   for (let time = 0; time < 3; time++) driver.answer({ imageSize: 2 ** 50, chunkSize: 16 });
   assert.equal(driver.session.description, null);
-  const notices = driver.session.pollEvents().filter(({ type }) => type === 'notice');
+  const notices = driver.takeEvents().filter(({ type }) => type === 'notice');
   assert.equal(notices.length, 1);
   assert.match((notices[0] as { text: string }).text, /cannot be worked with.*chunks of 16/);
+});
+
+/** What a forger may say of the session that is received, whose number it saw in the stream. */
+const FORGERIES: Record<string, Partial<ImageDescription>> = {
+  'another size': { imageSize: 5 * CHUNK_SIZE },
+  'other chunks': { chunkSize: 2 * CHUNK_SIZE },
+  'other blocks': { blockSize: 2 * BLOCK_SIZE },
+  'another name': { name: 'other.img' },
+  'other sectors': { sectorSizeBytes: 4096 },
+  'another group': { group: '239.255.76.68' },
+  'another port of the group': { port: 9001 },
+  'another map': { mapId: Buffer.alloc(32, 7) },
+};
+
+for (const [what, forgery] of Object.entries(FORGERIES)) {
+  test(`a forged description of the own session, with ${what}, changes nothing`, () => {
+    const map = mapOf(4);
+    const driver = new ClientDriver({ chunks: 4 });
+    driver.join({ mapId: map.id });
+    driver.sendMap(map);
+    driver.send(0, contentOf(0));
+    driver.store();
+    for (const from of [STRANGER, SERVER]) {
+      const before = driver.session.progress();
+      const { description } = driver.session;
+      driver.answer({ mapId: map.id, streamAddress: STRANGER.address, ...forgery }, from);
+      assert.equal(driver.session.description, description);
+      assert.deepEqual(driver.session.progress(), { ...before, packetsBad: before.packetsBad + 1 });
+      assert.equal(driver.session.serverAddress, SERVER.address);
+      assert.equal(driver.session.awaitedStream, null);
+    }
+    // The true server goes on, and is known again when it was started anew.
+    driver.send(1, contentOf(1));
+    driver.answer({ session: SESSION + 1n, mapId: map.id });
+    assert.equal(driver.session.failure, null);
+    assert(driver.takeEvents().some(({ type }) => type === 'server-restarted'));
+    driver.store();
+    assert.deepEqual(chunksAsked(driver.run(50).blockRequests), [2, 3]);
+  });
+}
+
+test('a description of the own session that agrees may tell that the server has moved', () => {
+  const map = mapOf(4);
+  const driver = new ClientDriver({ chunks: 4 });
+  driver.join({ mapId: map.id });
+  driver.sendMap(map);
+  const { packetsBad } = driver.session.progress();
+  driver.answer({ mapId: map.id }, { address: '10.0.0.9', port: 7500 });
+  assert.equal(driver.session.serverAddress, '10.0.0.9');
+  assert.equal(driver.session.progress().packetsBad, packetsBad);
+});
+
+test('a server that was started again, and then names another map, has another image', () => {
+  const map = mapOf(4);
+  const other = Buffer.alloc(32, 7);
+  const driver = new ClientDriver({ chunks: 4 });
+  driver.join({ mapId: map.id });
+  driver.sendMap(map);
+  driver.answer({ session: SESSION + 1n, mapId: null });
+  driver.answer({ session: SESSION + 1n, mapId: other }, STRANGER);
+  const codeOf = () => driver.session.failure?.code;
+  assert.equal(codeOf(), undefined, 'a stranger says so');
+  driver.answer({ session: SESSION + 1n, mapId: other });
+  assert.equal(codeOf(), 'OTHER_IMAGE');
 });

@@ -1,30 +1,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Checking } from '../../src/client/checking.js';
-import { Copy } from '../../src/client/copy.js';
+import { ChunkStates } from '../../src/client/copy/chunk-states.js';
+import { CheckQueue } from '../../src/client/copy/target-checks.js';
 import { MapFetch } from '../../src/client/map-fetch.js';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
 import {
   BLOCK_HEADER_BYTES,
   blockCountOf,
-  blockOf,
-  chunkOf,
   Encoding,
-  encodedLengthOf,
-  kindByteOf,
+  type EncodingId,
+  encodingOfKind,
   positionOf,
   Space,
   type SpaceId,
-  spaceOfKind,
 } from '../../src/protocol/block.js';
 import { type BlockRequest, decodeBlockRequest } from '../../src/protocol/from-client.js';
 import { packetLength } from '../../src/protocol/packet.js';
 import type { Run } from '../../src/protocol/run.js';
-import { MapParts } from '../../src/server/map-parts.js';
-import { Train } from '../../src/server/train.js';
+import { MapSender } from '../../src/server/stream/map-sender.js';
+import { Train } from '../../src/server/stream/train.js';
 import { digestOf } from '../digest.js';
+import { writeBlockHeader } from './block-header.js';
 
 const BLOCK_SIZE = 100;
 const CONTEXT = { session: 1n, client: 5n, position: 77 };
@@ -52,7 +50,7 @@ class Bench {
   now = 0;
   position = 10;
 
-  constructor(readonly copy = new Copy(geometry, digestOf, FRESH)) {
+  constructor(readonly copy = new ChunkStates(geometry, digestOf, FRESH)) {
     this.fetch = new MapFetch(copy);
   }
 
@@ -68,14 +66,15 @@ class Bench {
   block(page: number, block: number, bytes = bytesOf(page), kind = 0): boolean {
     const space = page === ROOT ? Space.mapRoot : Space.mapPage;
     const payload = bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE);
-    const from = Buffer.concat([Buffer.alloc(3), payload]);
     const chunk = page === ROOT ? 0 : page;
-    const { length } = bytes;
-    return this.fetch.take(
-      ...([space, chunk, block, kind, length, BLOCK_SIZE, from, 3, from.length] as const),
-      this.position++,
-      this.now,
-    );
+    const encoding = encodingOfKind(kind) as EncodingId;
+    const numbers = { session: 1n, chunk, block, position: this.position++ };
+    const header = { ...numbers, encodedLength: bytes.length, space, encoding, variant: 0 };
+    // It lies somewhere in a larger buffer.
+    const packet = Buffer.alloc(3 + BLOCK_HEADER_BYTES + payload.length);
+    writeBlockHeader(packet, 3, header, payload.length);
+    payload.copy(packet, 3 + BLOCK_HEADER_BYTES);
+    return this.fetch.take(packet, 3, packet.length - 3, BLOCK_SIZE, this.now);
   }
 
   /** All blocks of a part. @returns whether one of them completed it */
@@ -102,7 +101,7 @@ test('nothing is asked for before the id is known; then the root, then the pages
   assert.deepEqual(bench.asked(), [{ space: Space.mapPage, ranges: pages }]);
   for (const page of [4, 0, 2]) {
     assert.equal(bench.part(page), true);
-    assert.equal(bench.fetch.lastPage, page);
+    assert.equal(bench.fetch.lastPart, page);
   }
   assert.equal(bench.copy.map!.isComplete, true);
   assert.equal(bench.fetch.dueMs, Number.POSITIVE_INFINITY);
@@ -183,7 +182,7 @@ test('parts that cannot be are not collected', () => {
   const dueThen = before();
   bench.block(5, 0, bytesOf(0));
   bench.block(1, 0, bytesOf(0));
-  bench.block(2, 0, Buffer.alloc(512 + 4096 * 32 + 1));
+  bench.block(2, 0, Buffer.alloc(1024 + 4096 * 32 + 1));
   assert.equal(before(), dueThen, 'past the last page, a page of zeros, longer than any page');
 });
 
@@ -245,10 +244,10 @@ for (const { pages, loss, most } of [
     const builder = fullMap(pages);
     const whole = builder.finish();
     const blockSize = 1444;
-    const served = new MapParts(builder, blockSize);
+    const served = new MapSender(builder, blockSize);
     served.setMap(whole, false);
     const train = new Train(1n, blockSize);
-    const copy = new Copy(whole.geometry, digestOf, {
+    const copy = new ChunkStates(whole.geometry, digestOf, {
       holdsEarlierData: false,
       keepsDigests: false,
     });
@@ -280,12 +279,7 @@ for (const { pages, loss, most } of [
         const end = at + length;
         sentBytes += length - BLOCK_HEADER_BYTES;
         if (!isLost()) {
-          const kind = kindByteOf(out, at);
-          const space = spaceOfKind(kind) as SpaceId;
-          const encodedLength = encodedLengthOf(out, at);
-          const payload = [out, at + BLOCK_HEADER_BYTES, end] as const;
-          const block = [space, chunkOf(out, at), blockOf(out, at), kind, encodedLength] as const;
-          fetch.take(...block, blockSize, ...payload, positionOf(out, at), now);
+          fetch.take(out, at, length, blockSize, now);
           seen = positionOf(out, at) + 1;
         }
         at = end;
@@ -298,15 +292,15 @@ for (const { pages, loss, most } of [
 
 test('before there is a map, who may hold some of the image fetches the pages that are made', () => {
   const options = { holdsEarlierData: true, usesEarlyPages: true, keepsDigests: false };
-  const bench = new Bench(new Copy(geometry, digestOf, options));
+  const bench = new Bench(new ChunkStates(geometry, digestOf, options));
   const { copy, fetch } = bench;
   assert.deepEqual(bench.asked(), [{ space: Space.mapPage, ranges: [{ first: 0, count: 5 }] }]);
-  const checking = new Checking(copy, true);
+  const checking = new CheckQueue(copy, true);
   assert.equal(checking.poll(), null, 'nothing is known of what should be there');
   const lie = Buffer.from(bytesOf(2));
   lie[lie.length - 1]! ^= 1;
   assert.equal(bench.part(0), true);
-  assert.equal(fetch.lastPage, 0);
+  assert.equal(fetch.lastPart, 0);
   assert.equal(bench.part(2, lie), true, 'nobody can tell yet');
   // Of page 0 the target holds chunk 0 and the zeros, of page 2 what the true page says.
   for (let order = checking.poll(); order !== null; order = checking.poll()) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NoticeLimit } from '../../src/client/notice-limit.js';
+import { NoticeLimit } from '../../src/client/server-messages.js';
 
 test('a flood of notices becomes a few, and a count', () => {
   const limit = new NoticeLimit();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ClientState } from '../../src/protocol/from-client.js';
+import { ClientState, decodeReport } from '../../src/protocol/from-client.js';
 import { encodeFarewell, encodeNotice, encodeZeroRanges } from '../../src/protocol/from-server.js';
 import { PacketType, writeHeader } from '../../src/protocol/packet.js';
 import { digestOf } from '../digest.js';
@@ -36,6 +36,7 @@ test('a client asks for servers until one answers, then for the whole image', ()
 test('a copy is proven when every chunk is stored and fits the block map, in whatever order', () => {
   const map = mapOf(6, [2, 3]);
   const zeros = encodeZeroRanges({
+    isFree: false,
     session: SESSION,
     position: 1,
     ranges: [{ first: 2, count: 2 }],
@@ -49,7 +50,9 @@ test('a copy is proven when every chunk is stored and fits the block map, in wha
     (driver) => driver.send(4, contentOf(4)),
   ];
   const image = Buffer.concat(
-    numbers(6).map((chunk) => (map.isZero(chunk) ? Buffer.alloc(CHUNK_SIZE) : contentOf(chunk))),
+    numbers(6).map((chunk) =>
+      map.kindOf(chunk) === 'zero' ? Buffer.alloc(CHUNK_SIZE) : contentOf(chunk),
+    ),
   );
   for (let turn = 0; turn < steps.length; turn++) {
     for (const isBlank of [true, false]) {
@@ -96,17 +99,21 @@ test('what the pass went by is asked for at once, what lies ahead is waited for'
   assert.deepEqual(chunksAsked(driver.run(50).blockRequests), []);
 });
 
-test('when the channel is quiet, everything is asked for again, and whether the server is the same', () => {
-  const driver = new ClientDriver({ chunks: 4, config: { timeoutMs: 300 } });
-  driver.join();
-  driver.send(1, contentOf(1));
-  driver.store();
-  driver.run(250);
-  const { mapRequests, blockRequests } = driver.run(400);
-  assert(mapRequests >= 1 && mapRequests <= 2);
-  assert.deepEqual(chunksAsked(blockRequests), [0, 2, 3]);
-  assert(driver.session.pollEvents().some(({ type }) => type === 'quiet'));
-});
+test(
+  'when the channel is quiet, everything is asked for again, and whether the server is the ' +
+    'same',
+  () => {
+    const driver = new ClientDriver({ chunks: 4, config: { timeoutMs: 300 } });
+    driver.join();
+    driver.send(1, contentOf(1));
+    driver.store();
+    driver.run(250);
+    const { mapRequests, blockRequests } = driver.run(400);
+    assert(mapRequests >= 1 && mapRequests <= 2);
+    assert.deepEqual(chunksAsked(blockRequests), [0, 2, 3]);
+    assert(driver.takeEvents().some(({ type }) => type === 'quiet'));
+  },
+);
 
 test('an answer of the same session tells where the stream is', () => {
   const driver = new ClientDriver({ chunks: 4 });
@@ -139,6 +146,7 @@ test('a server that was started again is carried on with, if it serves the same 
       assert(blockRequests.every((request) => request.session === SESSION + 1n));
       assert.equal(driver.session.failure, null);
     } else {
+      driver.run(1600);
       assert.equal(driver.session.failure?.code, 'OTHER_IMAGE');
     }
   }
@@ -189,28 +197,44 @@ test('a server that fell silent for long may have moved, and its successor is fo
 
 test('a finished client reports until it hears a farewell, and not for ever', () => {
   const heard = provenClient();
-  heard.session.part(heard.now);
+  heard.session.handleFinished(heard.now);
   const { reports } = heard.run(10);
   assert.equal(reports[0]!.state, ClientState.done);
   assert.deepEqual([reports[0]!.missingChunks, reports[0]!.provenChunks], [0, 2]);
-  const farewell = encodeFarewell({ session: SESSION, client: CLIENT });
+  const farewell = encodeFarewell({ session: SESSION, client: CLIENT, isDropped: false });
   heard.session.handleUnicast(farewell, '10.0.0.99', 7500, heard.now);
-  assert.equal(heard.session.isFinished, false, 'from somebody else');
+  assert.equal(heard.hasEnded, false, 'from somebody else');
   heard.session.handleUnicast(farewell, SERVER.address, SERVER.port, heard.now);
-  assert.equal(heard.session.isFinished, true);
+  assert.equal(heard.hasEnded, true);
 
   const unheard = provenClient();
-  unheard.session.part(unheard.now);
+  unheard.session.handleFinished(unheard.now);
   const sent = unheard.run(10_000).reports.length;
   assert(sent >= 3 && sent <= 20, `${sent} reports`);
-  assert.equal(unheard.session.isFinished, true);
+  assert.equal(unheard.hasEnded, true);
+});
+
+test('who is said to be dropped asks, and believes it when nothing else is said', () => {
+  const farewell = encodeFarewell({ session: SESSION, client: CLIENT, isDropped: true });
+  for (const isTrue of [true, false]) {
+    const driver = new ClientDriver({ chunks: 4 });
+    driver.run(1);
+    driver.answer();
+    driver.begin();
+    driver.session.handleUnicast(farewell, SERVER.address, SERVER.port, driver.now);
+    assert(driver.run(1000).mapRequests >= 4, 'answers may be lost');
+    assert.equal(codeOf(driver), undefined);
+    if (!isTrue) driver.answer();
+    driver.run(2000);
+    assert.equal(codeOf(driver), isTrue ? 'DROPPED' : undefined);
+  }
 });
 
 test('a client that is done tells a server that was just started again', () => {
   const map = mapOf(2);
   for (const isSame of [true, false]) {
     const driver = provenClient();
-    driver.session.part(driver.now);
+    driver.session.handleFinished(driver.now);
     const sent = driver.run(2000);
     assert(sent.mapRequests > 0, 'it looks for the server');
     driver.answer({ session: SESSION + 1n, mapId: isSame ? map.id : digestOf(map.id) });
@@ -274,13 +298,32 @@ test('a client gives up on a server that is not heard of, but not on its own slo
   assert.equal(syncing.session.failure, null, 'while the copy is synced');
 });
 
-test('a changed source ends the copy; chunks that cannot be read are named at the end', () => {
+test('a changed source ends the copy once its stream has ended', () => {
   const notice = { session: SESSION, first: 0, count: 0, text: 'changed' };
   const changed = new ClientDriver({ chunks: 4 });
   changed.join();
   changed.group(encodeNotice({ ...notice, code: 2 }));
+  changed.run(1400);
+  assert.equal(codeOf(changed), undefined, 'anybody may say so');
+  changed.send(0, contentOf(0));
+  changed.run(1400);
+  assert.equal(codeOf(changed), undefined, 'the stream goes on');
+  changed.run(200);
   assert.equal(codeOf(changed), 'SOURCE_CHANGED');
 
+  const served = new ClientDriver({ chunks: 4 });
+  served.join();
+  served.group(encodeNotice({ ...notice, code: 2 }));
+  for (let second = 0; second < 11; second++) {
+    served.status({});
+    served.run(1000);
+  }
+  served.run(10_000);
+  assert.equal(codeOf(served), undefined, 'a stream that goes on for long refutes it');
+});
+
+test('chunks that cannot be read are asked for once more, and named at the end', () => {
+  const notice = { session: SESSION, first: 0, count: 0, text: 'changed' };
   const unreadable = new ClientDriver({ chunks: 4 });
   unreadable.join();
   unreadable.group(encodeNotice({ ...notice, code: 3, first: 2, count: 1 }));
@@ -289,6 +332,39 @@ test('a changed source ends the copy; chunks that cannot be read are named at th
     unreadable.send(chunk, contentOf(chunk));
     unreadable.store();
   }
+  assert.deepEqual(chunksAsked(unreadable.run(50).blockRequests), [2], 'asked for once more');
+  unreadable.group(encodeNotice({ ...notice, code: 3, first: 2, count: 1 }));
+  unreadable.run(1400);
+  assert.equal(codeOf(unreadable), undefined);
+  unreadable.run(200);
   assert.equal(codeOf(unreadable), 'UNREADABLE');
   assert.match(unreadable.session.failure!.message, /128-191/);
+});
+
+test('a forged notice that a chunk cannot be read ends nothing', () => {
+  const forged = new ClientDriver({ chunks: 4 });
+  forged.join();
+  const notice = { session: SESSION, code: 3, first: 2, count: 1, text: 'unreadable' } as const;
+  forged.group(encodeNotice(notice));
+  for (const chunk of [0, 1, 3]) {
+    forged.send(chunk, contentOf(chunk));
+    forged.store();
+  }
+  assert.deepEqual(chunksAsked(forged.run(50).blockRequests), [2]);
+  forged.group(encodeNotice(notice));
+  forged.run(500);
+  forged.send(2, contentOf(2));
+  forged.store();
+  forged.run(5000);
+  assert.equal(codeOf(forged), undefined);
+  assert.deepEqual(forged.disk, Buffer.concat([0, 1, 2, 3].map(contentOf)));
+});
+
+test('why a client failed reaches the server as one line', () => {
+  const driver = new ClientDriver({ chunks: 2 });
+  driver.join();
+  const cause = new Error('there are several disks:\n  /dev/sda\n  /dev/sdb');
+  const { bytes } = driver.session.goodbye(driver.now, cause)!;
+  const { reason } = decodeReport(bytes)!;
+  assert.equal(reason, 'there are several disks: / /dev/sda / /dev/sdb');
 });

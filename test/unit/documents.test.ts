@@ -10,7 +10,7 @@ import { parseServerCommandLine } from '../../src/cli/server-options.js';
 import { ExitStatus } from '../../src/failure.js';
 import { documentPaths, isInCheckout, readCheckout, sourcePaths } from './checkout.js';
 
-const MOST_README_LINES = 200;
+const MAX_README_LINES = 200;
 
 const readme = readCheckout('README.md');
 const manual = readCheckout('docs/MANUAL.md');
@@ -37,6 +37,13 @@ for (const [name, parse] of [
   ['multiserver', parseServerCommandLine],
   ['multiclient', parseClientCommandLine],
 ] as const) {
+  test(`the help of ${name} fits a terminal of 80 columns`, () => {
+    const wide = helpOf(parse)
+      .split('\n')
+      .filter((line) => line.length > 80);
+    assert.deepEqual(wide, []);
+  });
+
   test(`MANUAL.md has every option of ${name}, and no other`, () => {
     const help = helpOf(parse);
     const inHelp = [...help.matchAll(/^ {2}(-[\w-]+(?:, --[\w-]+)?(?: [A-Z]+)?)(?= {2}|$)/gm)];
@@ -98,12 +105,14 @@ for (const [name, path] of [
 
 test('README is short', () => {
   const lines = readme.trimEnd().split('\n').length;
-  assert(lines <= MOST_README_LINES, `${lines} lines; what is longer belongs into docs/MANUAL.md`);
+  assert(lines <= MAX_README_LINES, `${lines} lines; what is longer belongs into docs/MANUAL.md`);
 });
 
 const PARSERS = { multiserver: parseServerCommandLine, multiclient: parseClientCommandLine };
 
-/** Commands of both programs in the blocks of shell, without what the shell itself makes of them. */
+/**
+ * Commands of both programs in the blocks of shell, without what the shell itself makes of them.
+ */
 function commandsIn(document: string): string[] {
   const blocks = [...document.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!);
   return blocks
@@ -163,6 +172,30 @@ for (const path of documentPaths()) {
       assert(isInCheckout(target), `${link}: there is no ${target}`);
       if (anchor === undefined) continue;
       assert(anchorsOf(readCheckout(target)).has(anchor), `${link}: there is no such heading`);
+    }
+  });
+}
+
+test('the example of a systemd unit leaves it at failures that starting again does not mend', () => {
+  const unit = readCheckout('docs/examples/multiserver@.service');
+  const [, statuses] = /^RestartPreventExitStatus=(.*)$/m.exec(unit)!;
+  const { usage, source, afterwards, incomplete, installation } = ExitStatus;
+  const lasting = [usage, source, afterwards, incomplete, installation];
+  assert.deepEqual(statuses!.split(' ').map(Number), lasting);
+});
+
+const examples = ['multiserver@.service', 'multiclient.service', 'ansible.yml'];
+for (const path of examples.map((name) => `docs/examples/${name}`)) {
+  test(`${path} uses only options that there are`, () => {
+    const example = readCheckout(path);
+    const name = path.includes('client') ? 'multiclient' : 'multiserver';
+    const both = `${helpOf(PARSERS.multiserver)}${helpOf(PARSERS.multiclient)}`;
+    const help = path.endsWith('.yml') ? both : helpOf(PARSERS[name]);
+    const own = example.replaceAll(/--(unit|collect|property)\b.*/g, '').replaceAll(/^#.*/gm, '');
+    const options = [...own.matchAll(/(?<=\s)--?[a-z][\w-]*/g)].map(([option]) => option);
+    assert(options.length > 1);
+    for (const option of options) {
+      assert(new RegExp(`(?:^ {2}|, )${option}(?=[ ,]|$)`, 'm').test(help), option);
     }
   });
 }

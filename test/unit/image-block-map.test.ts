@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BlockMap, BlockMapBuilder, VerifiedMap } from '../../src/image/block-map.js';
+import { BlockMap, BlockMapBuilder, type Kind, VerifiedMap } from '../../src/image/block-map.js';
 import { CHUNKS_PER_PAGE, Geometry } from '../../src/image/geometry.js';
 import { digestOf } from '../digest.js';
 
@@ -63,7 +63,8 @@ test('property: what the server builds, the client verifies, whatever order page
       assert(client.isComplete);
       for (const [chunk, isData] of kinds.entries()) {
         const expected = isData ? digestFor(chunk) : null;
-        if (map.isZero(chunk) === isData) assert.fail(`server: kind of chunk ${chunk}`);
+        if ((map.kindOf(chunk) === 'zero') === isData)
+          assert.fail(`server: kind of chunk ${chunk}`);
         if (!same(map.digestOf(chunk), expected)) assert.fail(`server: digest of chunk ${chunk}`);
         if (client.kindOf(chunk) !== (isData ? 'data' : 'zero')) assert.fail(`kind of ${chunk}`);
         if (!same(client.digestOf(chunk), expected)) assert.fail(`digest of chunk ${chunk}`);
@@ -107,7 +108,7 @@ test('the bytes of a small map, to the letter', () => {
   const builder = new BlockMapBuilder(new Geometry(16 * 10 + 3, 16), digestOf);
   builder.setZeroRange(0, 11);
   const zeros = builder.finish();
-  const header = '4d43424d4150310000000000000000a30000001000000001';
+  const header = '4d43424d4150320000000000000000a30000001000000001';
   assert.equal(zeros.root.toString('hex'), header + '00'.repeat(32));
   assert.equal(zeros.page(0), null);
 
@@ -120,7 +121,7 @@ test('the bytes of a small map, to the letter', () => {
   const map = other.finish();
   const page = Buffer.concat([
     Buffer.from([0b0000_0001, 0b0000_0010]),
-    Buffer.alloc(510),
+    Buffer.alloc(510 + 512),
     digestFor(0),
     digestFor(9),
   ]);
@@ -132,7 +133,7 @@ test('the bytes of a small map, to the letter', () => {
     map.id,
     Buffer.from([0, 0, 0, 56]),
     map.root,
-    Buffer.from([0, 0, 2, 64]),
+    Buffer.from([0, 0, 4, 64]),
     page,
   ]);
   assert.deepEqual(Buffer.concat(map.encode()), file);
@@ -167,7 +168,7 @@ test('a chunk learnt twice: the answer says whether it agrees, and the first sta
   check();
   assert.deepEqual(
     [0, 1].map((page) => map.page(page)?.length ?? null),
-    [544, null],
+    [1056, null],
   );
 });
 
@@ -188,13 +189,13 @@ test('an image of zeros is described by its root alone', () => {
   assert(client.acceptRoot(map.root));
   assert(client.isComplete);
   assert.equal(client.kindOf(geometry.chunkCount - 1), 'zero');
-  assert.equal(map.isZero(geometry.chunkCount - 1), true);
+  assert.equal(map.kindOf(geometry.chunkCount - 1) === 'zero', true);
 });
 
 test('chunks and pages that the image lacks are a bug of the caller', () => {
   const { map } = mapOf([3, 3]);
   for (const chunk of [-1, 6, 0.5, Number.NaN]) {
-    assert.throws(() => map.isZero(chunk), RangeError);
+    assert.throws(() => map.kindOf(chunk) === 'zero', RangeError);
     assert.throws(() => map.digestOf(chunk), RangeError);
   }
   assert.throws(() => map.page(1), RangeError);
@@ -268,4 +269,57 @@ test('property: no bytes make reading a map file throw', () => {
     }),
     { seed: 1 },
   );
+});
+
+test('property: data, zeros and what is free come out as they went in, in any order', () => {
+  const kinds: fc.Arbitrary<Kind[]> = fc.array(fc.constantFrom('data', 'zero', 'free'), {
+    minLength: 1,
+    maxLength: 200,
+  });
+  const places = fc.constantFrom(0, CHUNKS_PER_PAGE - 100, CHUNKS_PER_PAGE);
+  const others = fc.constantFrom<Kind>('data', 'zero', 'free');
+  fc.assert(
+    fc.property(kinds, places, others, (list, place, other) => {
+      const geometry = geometryOf(2 * CHUNKS_PER_PAGE + 7);
+      const kindAt = (chunk: number): Kind => list[chunk - place] ?? other;
+      const builder = new BlockMapBuilder(geometry, digestOf);
+      for (let chunk = 0; chunk < geometry.chunkCount; chunk++) {
+        if (kindAt(chunk) === 'free') builder.setFreeRange(chunk, 1);
+      }
+      for (let chunk = geometry.chunkCount - 1; chunk >= 0; chunk--) {
+        if (kindAt(chunk) === 'data') assert(builder.setData(chunk, digestFor(chunk)));
+      }
+      // What is free reads as zeros, and stays free.
+      builder.setZeroRange(0, geometry.chunkCount);
+      const built = builder.finish();
+      const decoded = BlockMap.decode(Buffer.concat(built.encode()), digestOf);
+      const client = new VerifiedMap(geometry, built.id, digestOf);
+      assert(decoded !== null && client.acceptRoot(built.root));
+      for (const page of client.missingPages()) assert(client.acceptPage(page, built.page(page)!));
+      assert(client.isComplete);
+      for (let chunk = 0; chunk < geometry.chunkCount; chunk++) {
+        for (const map of [built, decoded, client]) {
+          if (map.kindOf(chunk) !== kindAt(chunk)) assert.fail(`kind of chunk ${chunk}`);
+        }
+        const digest = client.digestOf(chunk);
+        assert.equal(digest === null, kindAt(chunk) !== 'data');
+        if (digest !== null) assert.deepEqual(digest, digestFor(chunk));
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('a page of free chunks costs nothing, and nothing is free that is known', () => {
+  const geometry = geometryOf(2 * CHUNKS_PER_PAGE);
+  const builder = new BlockMapBuilder(geometry, digestOf);
+  builder.setFreeRange(CHUNKS_PER_PAGE, CHUNKS_PER_PAGE);
+  builder.setZeroRange(0, CHUNKS_PER_PAGE);
+  assert.throws(() => builder.setFreeRange(CHUNKS_PER_PAGE - 1, 1), /known/);
+  const map = builder.finish();
+  assert.deepEqual([map.page(0), map.page(1)], [null, null]);
+  assert.deepEqual(map.root.subarray(-64, -32), Buffer.alloc(32));
+  assert.deepEqual(map.root.subarray(-32), Buffer.alloc(32, 0xff));
+  assert.equal(map.kindOf(CHUNKS_PER_PAGE - 1), 'zero');
+  assert.equal(map.kindOf(CHUNKS_PER_PAGE), 'free');
 });

@@ -6,9 +6,9 @@ import {
   chunkSizeFor,
   DEFAULT_CHUNK_SIZE_BYTES,
   Geometry,
-  LARGEST_CHUNK_SIZE_BYTES,
-  LARGEST_IMAGE_SIZE_BYTES,
-  MOST_CHUNKS,
+  MAX_CHUNK_SIZE_BYTES,
+  MAX_CHUNKS,
+  MAX_IMAGE_SIZE_BYTES,
 } from '../../src/image/geometry.js';
 
 const TIB = 2 ** 40;
@@ -47,11 +47,11 @@ test('a whole page, and one chunk more', () => {
 });
 
 test('the largest image keeps exact offsets', () => {
-  const geometry = new Geometry(LARGEST_IMAGE_SIZE_BYTES, LARGEST_CHUNK_SIZE_BYTES);
-  assert.equal(geometry.chunkCount, MOST_CHUNKS);
+  const geometry = new Geometry(MAX_IMAGE_SIZE_BYTES, MAX_CHUNK_SIZE_BYTES);
+  assert.equal(geometry.chunkCount, MAX_CHUNKS);
   const last = geometry.chunkCount - 1;
   assert.equal(geometry.chunkOffset(last), 2 ** 48 - 2 ** 23);
-  assert.equal(geometry.chunkLength(last), LARGEST_CHUNK_SIZE_BYTES);
+  assert.equal(geometry.chunkLength(last), MAX_CHUNK_SIZE_BYTES);
   assert.equal(geometry.pageOf(last), geometry.pageCount - 1);
 });
 
@@ -62,25 +62,25 @@ test('sizes from the network that make no image are refused', () => {
     [1.5, 64],
     [Number.NaN, 64],
     [Number.POSITIVE_INFINITY, 64],
-    [2 ** 53, LARGEST_CHUNK_SIZE_BYTES],
-    [Number.MAX_SAFE_INTEGER, LARGEST_CHUNK_SIZE_BYTES],
-    [LARGEST_IMAGE_SIZE_BYTES + 1, LARGEST_CHUNK_SIZE_BYTES],
-    [MOST_CHUNKS * 16 + 1, 16],
+    [2 ** 53, MAX_CHUNK_SIZE_BYTES],
+    [Number.MAX_SAFE_INTEGER, MAX_CHUNK_SIZE_BYTES],
+    [MAX_IMAGE_SIZE_BYTES + 1, MAX_CHUNK_SIZE_BYTES],
+    [MAX_CHUNKS * 16 + 1, 16],
     [100, 0],
     [100, -64],
     [100, 8],
     [100, 48],
     [100, 64.5],
     [100, Number.NaN],
-    [100, LARGEST_CHUNK_SIZE_BYTES * 2],
+    [100, MAX_CHUNK_SIZE_BYTES * 2],
     [100, 2 ** 32],
   ];
   for (const [sizeBytes, chunkSizeBytes] of refused) {
     assert.equal(Geometry.parse(sizeBytes, chunkSizeBytes), null, `${sizeBytes}/${chunkSizeBytes}`);
     assert.throws(() => new Geometry(sizeBytes, chunkSizeBytes), RangeError);
   }
-  assert.notEqual(Geometry.parse(MOST_CHUNKS * 16, 16), null);
-  assert.notEqual(Geometry.parse(LARGEST_IMAGE_SIZE_BYTES, LARGEST_CHUNK_SIZE_BYTES), null);
+  assert.notEqual(Geometry.parse(MAX_CHUNKS * 16, 16), null);
+  assert.notEqual(Geometry.parse(MAX_IMAGE_SIZE_BYTES, MAX_CHUNK_SIZE_BYTES), null);
 });
 
 test('chunk numbers from the network that the image lacks are refused', () => {
@@ -98,13 +98,13 @@ test('chunks grow with the image, up to 8 MiB', () => {
   assert.equal(chunkSizeFor(4 * TIB), 2 * MIB);
   assert.equal(chunkSizeFor(16 * TIB), 8 * MIB);
   assert.equal(chunkSizeFor(16 * TIB + 1), 8 * MIB);
-  assert.equal(chunkSizeFor(LARGEST_IMAGE_SIZE_BYTES), 8 * MIB);
+  assert.equal(chunkSizeFor(MAX_IMAGE_SIZE_BYTES), 8 * MIB);
   assert.equal(chunkSizeFor(Number.MAX_SAFE_INTEGER), 8 * MIB);
 });
 
 test('property: every size up to 256 TiB has a geometry at its chunk size', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: LARGEST_IMAGE_SIZE_BYTES }), (sizeBytes) => {
+    fc.property(fc.integer({ min: 1, max: MAX_IMAGE_SIZE_BYTES }), (sizeBytes) => {
       const geometry = Geometry.parse(sizeBytes, chunkSizeFor(sizeBytes));
       assert(geometry !== null);
       const last = geometry.chunkCount - 1;

@@ -38,7 +38,7 @@ function hostile(geometry: Geometry, root: Buffer): VerifiedMap {
 }
 
 function rootFor(geometry: Geometry, pageBytes: readonly Buffer[]): Buffer {
-  const header = Buffer.from('MCBMAP1\0'.padEnd(24, '\0'), 'latin1');
+  const header = Buffer.from('MCBMAP2\0'.padEnd(24, '\0'), 'latin1');
   header.writeBigUInt64BE(BigInt(geometry.sizeBytes), 8);
   header.writeUInt32BE(geometry.chunkSizeBytes, 16);
   header.writeUInt32BE(pageBytes.length, 20);
@@ -119,7 +119,7 @@ test('a page is taken only in its own place', () => {
   for (const number of [1, 2, 3, -1, 0.5, Number.NaN, 2 ** 32]) {
     assert.equal(client.acceptPage(number, pages[0]), false);
   }
-  assert.equal(client.acceptPage(1, Buffer.alloc(512)), false);
+  assert.equal(client.acceptPage(1, Buffer.alloc(1024)), false);
   assert.deepEqual([...client.missingPages()], [0, 2]);
 });
 
@@ -139,7 +139,7 @@ test('an oversized part is refused before it is hashed', () => {
 
 test('a root with the right digest but other sizes or no sense is refused', () => {
   const small = new Geometry(160, 16);
-  const page = Buffer.alloc(512 + 32, 1).fill(0, 1, 512);
+  const page = Buffer.alloc(1024 + 32, 1).fill(0, 1, 1024);
   const good = rootFor(small, [page]);
   assert(hostile(small, good).acceptRoot(good));
   const spoil = (change: (root: Buffer) => void): void => {
@@ -147,7 +147,7 @@ test('a root with the right digest but other sizes or no sense is refused', () =
     change(root);
     assert.equal(hostile(small, root).acceptRoot(root), false, change.toString());
   };
-  spoil((root) => root.write('MCBMAP2', 0));
+  spoil((root) => root.write('MCBMAP1', 0));
   spoil((root) => root.writeUInt8(1, 7));
   spoil((root) => root.writeBigUInt64BE(159n, 8));
   spoil((root) => root.writeBigUInt64BE(0n, 8));
@@ -170,7 +170,7 @@ test('a page with the right digest but no sense is refused', () => {
     return taken;
   };
   const pageOf = (bits: readonly number[], digests: number): Buffer => {
-    const page = Buffer.alloc(512 + digests * 32, 7).fill(0, 0, 512);
+    const page = Buffer.alloc(1024 + digests * 32, 7).fill(0, 0, 1024);
     for (const bit of bits) page[bit >> 3]! |= 1 << (bit & 7);
     return page;
   };
@@ -186,7 +186,7 @@ test('a page with the right digest but no sense is refused', () => {
   assert.equal(accepts(pageOf([0], 0)), false);
   assert.equal(accepts(pageOf([0, 1], 1)), false);
   assert.equal(accepts(pageOf([0], 2)), false);
-  assert.equal(accepts(pageOf([0], 2).subarray(0, 512 + 33)), false);
+  assert.equal(accepts(pageOf([0], 2).subarray(0, 1024 + 33)), false);
   assert.equal(accepts(Buffer.alloc(0)), false);
   assert.equal(accepts(Buffer.alloc(511)), false);
 });

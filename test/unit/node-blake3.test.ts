@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { nativeBlake3, wasmBlake3 } from '../../src/node/blake3.js';
+import { nativeBlake3, wasmBlake3 } from '../../src/node/system/blake3.js';
 
 /** Of the published test vectors: the input's bytes count up from 0 to 250 and start again. */
 const VECTORS: readonly (readonly [lengthBytes: number, hex: string])[] = [

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { deviceNumber } from '../../src/node/device-number.js';
+import { deviceNumber } from '../../src/node/system/device-number.js';
 import { BlockDevice, loopsOn, type SystemFiles } from '../../src/node/target/block-device.js';
 
 /** A system with disk sda (8:0), its partition sda1 (8:1), and disk sdb (8:16). */

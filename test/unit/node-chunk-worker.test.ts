@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ChunkJob, ChunkResult } from '../../src/node/workers/chunk-jobs.js';
+import type { ChunkJob, ChunkResult } from '../../src/node/workers/chunk-job.js';
 import { ChunkMemory } from '../../src/node/workers/chunk-memory.js';
 import { ChunkPool } from '../../src/node/workers/chunk-pool.js';
 import { digestOf } from '../digest.js';

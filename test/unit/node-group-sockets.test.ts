@@ -5,14 +5,14 @@ import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Native } from '../../src/node/native.js';
-import { type GroupReceiver, openGroupReceiver } from '../../src/node/net/group-receiver.js';
-import { openGroupSender } from '../../src/node/net/group-sender.js';
+import type { GroupReceiver } from '../../src/node/net/group-socket.js';
+import { copyTrain, TrainSender, WAITS } from '../../src/node/net/linux/train-sender.js';
 import { chooseInterface } from '../../src/node/net/network-interface.js';
-import { PlainSender } from '../../src/node/net/plain-sender.js';
-import { copyTrain, TrainSender, WAITS } from '../../src/node/net/train-sender.js';
+import { openGroupReceiver, openGroupSender } from '../../src/node/net/open-group.js';
+import { DatagramSender } from '../../src/node/net/plain/datagram-sender.js';
+import type { Native } from '../../src/node/system/native.js';
 import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
-import { Train } from '../../src/server/train.js';
+import { Train } from '../../src/server/stream/train.js';
 
 const GROUP = '239.255.76.71';
 const BLOCK_SIZE = 200;
@@ -25,11 +25,32 @@ interface Ear {
   readonly addresses: Set<string>;
 }
 
-async function listen(port: number, offload: boolean): Promise<Ear> {
+interface Way {
+  how: string;
+  offload: boolean;
+  ownsProcess: boolean;
+  /** Of the first test; the second has the next one. */
+  port: number;
+}
+
+const WAYS: readonly Way[] = [
+  {
+    how: 'through the C library where it is there',
+    offload: true,
+    ownsProcess: true,
+    port: 27_101,
+  },
+  { how: 'through Node alone', offload: false, ownsProcess: true, port: 27_103 },
+  { how: "in a process that is another's", offload: false, ownsProcess: false, port: 27_106 },
+];
+
+async function listen(port: number, { offload, ownsProcess }: Partial<Way>): Promise<Ear> {
   const parts: Buffer[] = [];
   const addresses = new Set<string>();
   let wake = () => {};
-  const options = { group: GROUP, port, chosen: chooseInterface('lo', GROUP), ttl: 1, offload };
+  const chosen = chooseInterface('lo', GROUP);
+  const way = { offload: offload ?? false, ownsProcess: ownsProcess ?? true };
+  const options = { group: GROUP, port, chosen, ttl: 1, ...way };
   const receiver = await openGroupReceiver(options, {
     onPackets(bytes, start, end, address) {
       parts.push(Buffer.from(bytes.subarray(start, end)));
@@ -38,6 +59,7 @@ async function listen(port: number, offload: boolean): Promise<Ear> {
     },
     onBatch: () => wake(),
     canTake: () => true,
+    onNotice: (text) => assert.fail(text),
   });
   const count = () => parts.reduce((sum, part) => sum + part.length, 0);
   return {
@@ -83,18 +105,18 @@ test('a gathered train in one piece is the train that was packed in one piece', 
   assert.deepEqual(whole, wholeTrain());
 });
 
-for (const offload of [true, false]) {
-  const how = offload ? 'through the C library where it is there' : 'through Node alone';
+for (const way of WAYS) {
+  const { how, offload, ownsProcess } = way;
 
   test(`trains and single packets arrive whole and in order, ${how}`, {
     timeout: 20_000,
   }, async () => {
-    const port = offload ? 27_101 : 27_102;
-    const ear = await listen(port, offload);
+    const { port } = way;
+    const ear = await listen(port, way);
     ear.receiver.expect(PACKET_BYTES);
     const chosen = chooseInterface('lo', GROUP);
     const sender = await openGroupSender(
-      { group: GROUP, port, chosen, ttl: 1, offload },
+      { group: GROUP, port, chosen, ttl: 1, offload, ownsProcess },
       PACKET_BYTES,
     );
     const { out, length, payloads } = pack(sender.gathers);
@@ -119,8 +141,8 @@ for (const offload of [true, false]) {
   test(`datagrams of any length arrive whole and in order, ${how}`, {
     timeout: 20_000,
   }, async () => {
-    const port = offload ? 27_103 : 27_104;
-    const ear = await listen(port, offload);
+    const port = way.port + 1;
+    const ear = await listen(port, way);
     const socket = dgram.createSocket('udp4');
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
     socket.setMulticastInterface('127.0.0.1');
@@ -166,7 +188,7 @@ test("through Node alone, only the stream's sender is heard, until the stream en
   timeout: 20_000,
 }, async () => {
   const port = 27_105;
-  const ear = await listen(port, false);
+  const ear = await listen(port, {});
   const [server, stranger] = [await openVoice(port), await openVoice(port)];
   const expected: number[] = [];
   for (let round = 0; round < 30; round++) {
@@ -189,6 +211,43 @@ test("through Node alone, only the stream's sender is heard, until the stream en
   ear.receiver.close();
 });
 
+test("in a process that is another's, the thread never sleeps, and errors keep their traces", {
+  timeout: 20_000,
+}, async (t) => {
+  let sleeps = 0;
+  t.mock.method(Atomics, 'wait', () => {
+    sleeps++;
+    return 'timed-out';
+  });
+  const limit = Error.stackTraceLimit;
+  let isKept = true;
+  let limitNow = limit;
+  Object.defineProperty(Error, 'stackTraceLimit', {
+    configurable: true,
+    get: () => limitNow,
+    set(value: number) {
+      isKept = false;
+      limitNow = value;
+    },
+  });
+  t.after(() => Object.defineProperty(Error, 'stackTraceLimit', { value: limit, writable: true }));
+  for (const [ownsProcess, port] of [
+    [false, 27_108],
+    [true, 27_109],
+  ] as const) {
+    const ear = await listen(port, { ownsProcess });
+    const server = await openVoice(port);
+    for (let sent = 1; sent <= 200; sent++) {
+      await server.say(1, 1);
+      await ear.heard(sent * PACKET_BYTES);
+    }
+    server.close();
+    ear.receiver.close();
+    // What shows nothing in the one case has to show it in the other.
+    assert.deepEqual([sleeps > 0, !isKept], [ownsProcess, ownsProcess]);
+  }
+});
+
 test('without room in the kernel, the rest of a train is left to Node', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'plain-sender-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -205,7 +264,7 @@ test('without room in the kernel, the rest of a train is left to Node', async (t
     },
     close() {},
   };
-  const sender = new PlainSender(socket as unknown as dgram.Socket, fd);
+  const sender = new DatagramSender(socket as unknown as dgram.Socket, fd);
   const train = Buffer.from(Array.from({ length: 10_000 }, (_, at) => at % 251));
   let sends = 0;
   let done = 0;
@@ -232,20 +291,24 @@ test('without room in the kernel, the rest of a train is left to Node', async (t
 
 test('a train that finds the queue full waits, in the order of sends, and says when it is out', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const results: number[] = [0, 11, 105, 0, 1];
+  const results: number[] = [0, 11, 105, 0, 1, 11, 5];
   const native = { addressOf: () => 4096n, sendmsg: () => results.shift()! };
   const sender = new TrainSender(native as unknown as Native, 5, 8192);
   const { out, length, payloads } = pack(true);
-  let drained = 0;
-  const send = () => sender.send(out, length, PACKET_BYTES, payloads, () => drained++);
+  const drained: number[] = [];
+  const onDrained = (error: number) => drained.push(error);
+  const send = () => sender.send(out, length, PACKET_BYTES, payloads, onDrained);
   assert.equal(send(), 0);
   assert.equal(send(), WAITS);
   assert.equal(sender.isBusy, true);
   assert.notEqual(send(), 0, 'nothing overtakes it');
   t.mock.timers.tick(1);
-  assert.deepEqual([sender.isBusy, drained], [true, 0], 'still no room');
+  assert.deepEqual([sender.isBusy, drained], [true, []], 'still no room');
   t.mock.timers.tick(1);
-  assert.deepEqual([sender.isBusy, drained], [false, 1]);
+  assert.deepEqual([sender.isBusy, drained], [false, [0]]);
   assert.equal(send(), 1, 'an error of the system is handed on');
+  assert.equal(send(), WAITS);
+  t.mock.timers.tick(1);
+  assert.deepEqual(drained, [0, 5], 'that of a train that waited as well');
   assert.deepEqual(results, []);
 });

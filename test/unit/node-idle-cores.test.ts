@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IdleCores } from '../../src/node/idle-cores.js';
+import { IdleCores } from '../../src/node/system/idle-cores.js';
 
 /** The first line of /proc/stat: user, nice, system, idle, iowait, and what follows. */
 const line = (idleTicks: number, waitingTicks = 0): string =>

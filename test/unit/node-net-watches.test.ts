@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SilenceWatch } from '../../src/node/net/membership.js';
-import { SendTrouble, troubleText } from '../../src/node/net/send-trouble.js';
+import { sendTroubleText, Trouble } from '../../src/node/net/trouble.js';
 
 test('silence makes a membership doubtful, each time after longer, until something is heard', () => {
   const watch = new SilenceWatch(3000, 0);
@@ -21,7 +21,7 @@ test('a server that hears no request for a minute doubts its membership each min
 });
 
 test('sends that fail for a second are told once, mended again and again, and told to be over', () => {
-  const trouble = new SendTrouble();
+  const trouble = new Trouble();
   assert.equal(trouble.failed('EPERM', 1400, 0), null);
   assert.equal(trouble.failed('EPERM', 1400, 900), null);
   assert.deepEqual(trouble.failed('EPERM', 1400, 1000), {
@@ -37,8 +37,16 @@ test('sends that fail for a second are told once, mended again and again, and to
   assert.equal(trouble.succeeded(1400), null);
 });
 
+test('what the system says of a send becomes a sentence, whatever it is', () => {
+  assert.match(sendTroubleText('group x', 'EDESTADDRREQ'), /cannot be sent: there is no way there/);
+  assert.match(sendTroubleText('group x', 'EWHATEVER'), /the system refuses them \(EWHATEVER\)/);
+});
+
 test('a name that cannot be resolved is told at once', () => {
-  const trouble = new SendTrouble();
+  const trouble = new Trouble();
   assert.equal(trouble.failed('ENOTFOUND', 400, 5)?.kind, 'failing');
-  assert.match(troubleText('lab-server', 'ENOTFOUND'), /lab-server: the name cannot be resolved/);
+  assert.match(
+    sendTroubleText('lab-server', 'ENOTFOUND'),
+    /lab-server: the name cannot be resolved/,
+  );
 });

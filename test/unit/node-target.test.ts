@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -19,7 +20,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Failure } from '../../src/failure.js';
-import { TargetFile, type TargetOptions } from '../../src/node/target/target.js';
+import { dryRunText } from '../../src/node/client-endings.js';
+import { loadNative } from '../../src/node/system/native.js';
+import { needlessText } from '../../src/node/target/needless.js';
+import { roomFor, shortRoomText } from '../../src/node/target/room.js';
+import { planUnlocked, TargetFile, type TargetOptions } from '../../src/node/target/target.js';
+import { targetFailure } from '../../src/node/target/target-failure.js';
 import { planTarget } from '../../src/node/target/target-plan.js';
 
 /** Longer than two writes may share one time stamp. */
@@ -183,8 +189,24 @@ test('a name too long for the file and its .part is refused before anything is m
   planTarget(optionsFor(join(folder(t), 'n'.repeat(250))));
 });
 
+test('what even root may not do is told as such', (t) => {
+  const as = (uid: number, code: string): string => {
+    const mocked = t.mock.method(process as { geteuid(): number }, 'geteuid', () => uid);
+    try {
+      return targetFailure('disk.img', { code }).message;
+    } finally {
+      mocked.mock.restore();
+    }
+  };
+  for (const code of ['EPERM', 'EACCES']) {
+    assert.match(as(0, code), /even to root.*lsattr/);
+    assert.match(as(1000, code), /try as root/);
+  }
+});
+
 test('auto is no file that a copy could end in unnoticed', () => {
-  assert.throws(() => planTarget(optionsFor('auto')), withCode('NOT_A_TARGET'));
+  const larger = { sizeBytes: Number.MAX_SAFE_INTEGER };
+  assert.throws(() => planTarget(optionsFor('auto', larger)), withCode('NO_DISK'));
 });
 
 test('a folder is no target, nor is a name in a folder that is not there', async (t) => {
@@ -214,4 +236,83 @@ test('a proven file in a folder that cannot be read is a copy, with a remark', a
     if (isRoot) process.seteuid!(0);
     chmodSync(place, 0o700);
   }
+});
+
+test('of a file that nobody named it is said where it lies and how large it becomes', () => {
+  const { description } = planTarget({ ...optionsFor(''), output: undefined });
+  assert.equal(description, `file of 10.0 kB in ${process.cwd()}, as no -o names another place`);
+  assert.equal(planTarget(optionsFor('named.img')).description, 'file');
+});
+
+test('a dry run tells a new file from one that is replaced or brought up to date', (t) => {
+  const path = join(folder(t), 'a.img');
+  const textOf = (resume: boolean) =>
+    dryRunText(planTarget(optionsFor(path, { resume })), SIZE, null);
+  assert.match(textOf(false), /can take the image of 10\.0 kB .*; it would be a new file;/);
+  writeFileSync(path, 'something');
+  assert.match(textOf(false), /the file that is there would be replaced/);
+  assert.match(textOf(true), /what differs there would be brought up to date/);
+});
+
+test('a dry run says of a larger device what stays as it is', (t) => {
+  const file = planTarget(optionsFor(join(folder(t), 'a.img')));
+  const textOf = (roomBytes: number) =>
+    dryRunText({ ...file, kind: 'device', roomBytes }, SIZE, null);
+  assert.match(textOf(SIZE), /; all of it would be overwritten;/);
+  const rest =
+    /; its first 10\.0 kB would be overwritten, and the 20\.0 kB behind them would stay /;
+  assert.match(textOf(3 * SIZE), rest);
+});
+
+test('a file system without room for an image is told of before anything is made', async (t) => {
+  const path = join(folder(t), 'a.img');
+  const { bavail, bsize } = statfsSync(folder(t));
+  const sizeBytes = bavail * bsize + 2 ** 32;
+  const full = optionsFor(path, { sizeBytes, sparse: false, force: true });
+  const isRefused = (error: Failure) =>
+    withCode('NO_SPACE')(error) &&
+    /file system has room for .*, the image has /.test(error.message);
+  assert.throws(() => planTarget(full), isRefused);
+  await assert.rejects(TargetFile.open(full), isRefused);
+  assert.equal(existsSync(`${path}.part`), false);
+  const plan = planTarget({ ...full, sparse: true });
+  assert.match(shortRoomText(plan, sizeBytes)!, /has room for .*, of which zeros take no room$/);
+  assert.match(dryRunText(plan, sizeBytes, null), /only if enough of it is zeros: the file system/);
+  assert.equal(shortRoomText(plan, SIZE), null);
+});
+
+test('what a file holds already is room for it', (t) => {
+  const path = join(folder(t), 'a.img');
+  writeFileSync(path, Buffer.alloc(1 << 20, 1));
+  const held = statSync(path, { bigint: true });
+  // Others use the file system as well: only that it counts is certain.
+  const more = Object.assign(Object.create(held), { blocks: 2n ** 41n });
+  assert.ok(roomFor(path, more)! >= 2 ** 50);
+  assert.equal(roomFor(join(path, 'nowhere', 'a.img'), null), null);
+});
+
+test('who uses a target is said: a server its source, or another client', async (t) => {
+  const path = join(folder(t), 'a.img');
+  const client = await TargetFile.open(optionsFor(path));
+  t.after(() => client.close());
+  await assert.rejects(planUnlocked(optionsFor(path)), /being written by another multiclient/);
+  const served = join(folder(t), 'b.img');
+  writeFileSync(served, 'served');
+  const fd = openSync(served, 'r');
+  t.after(() => closeSync(fd));
+  assert.equal(loadNative()!.lock(fd, false), true);
+  await assert.rejects(planUnlocked(optionsFor(served)), /is served by a multiserver on this host/);
+});
+
+test('options that do nothing for a file are named', (t) => {
+  const path = join(folder(t), 'a.img');
+  const textOf = (discard: boolean, wipeFree: boolean, resume = false) =>
+    needlessText(planTarget(optionsFor(path, { resume })), { discard, wipeFree });
+  assert.equal(textOf(false, false), null);
+  assert.match(textOf(true, false)!, /^--discard does nothing here: \S+a\.img is a file/);
+  assert.match(textOf(false, true)!, /^--wipe-free does nothing here/);
+  writeFileSync(path, 'of an earlier copy');
+  assert.equal(textOf(false, true, true), null, 'what is free of an earlier copy is wiped');
+  const device = { ...planTarget(optionsFor(path)), kind: 'device' } as const;
+  assert.equal(needlessText(device, { discard: true, wipeFree: true }), null);
 });

@@ -17,6 +17,7 @@ import { gzipSync } from 'node:zlib';
 import { Failure } from '../../src/failure.js';
 import type { Packing } from '../../src/node/source/image-format.js';
 import { formatOf } from '../../src/node/source/image-format.js';
+import { openImage } from '../../src/node/source/open-image.js';
 import { type Unpacked, unpack } from '../../src/node/source/unpack.js';
 
 const never = new AbortController().signal;
@@ -42,11 +43,11 @@ function packWith(command: string, bytes: Buffer): Buffer {
   return stdout;
 }
 
-async function unpackAt(path: string, signal = never): Promise<Unpacked> {
+async function unpackAt(path: string, signal = never, force = false): Promise<Unpacked> {
   const bytes = readFileSync(path);
   const format = formatOf((at, length) => bytes.subarray(at, at + length));
   assert.equal(format?.kind, 'packed');
-  return unpack(path, format as Packing, quiet, signal);
+  return unpack(path, format as Packing, force, quiet, signal);
 }
 
 function contentOf({ fd, sizeBytes }: Unpacked): Buffer {
@@ -88,7 +89,7 @@ for (const [suffix, pack] of Object.entries(writers)) {
     await assert.rejects(unpackAt(path), (error) => {
       assert.ok(error instanceof Failure);
       assert.equal(error.code, 'CANNOT_UNPACK');
-      assert.match(error.message, /disk\.img\./);
+      assert.match(error.message, /disk\.img\.\w+: it is cut short or damaged/);
       return true;
     });
     assert.deepEqual(readdirSync(folder), [`disk.img.${suffix}`]);
@@ -109,15 +110,15 @@ for (const [suffix, pack] of Object.entries(writers)) {
     const second = pack(Buffer.from('second'));
     const garbage = Buffer.alloc(20, 0x55);
     const cut = second.subarray(0, second.length - 2);
-    // gzip and bzip2 cannot tell a damaged header from what does not belong to the image.
-    for (const damaged of suffix === 'gz' || suffix === 'bz2' ? [cut] : [cut, garbage]) {
+    const begun = Buffer.concat([Buffer.of(second[0]! ^ 1), second.subarray(1)]);
+    for (const damaged of [cut, garbage, begun]) {
       writeFileSync(path, Buffer.concat([pack(Buffer.from('first ')), damaged]));
       await assert.rejects(unpackAt(path), { code: 'CANNOT_UNPACK' });
     }
   });
 }
 
-for (const suffix of ['gz', 'bz2'] as const) {
+for (const suffix of ['gz', 'bz2', 'zst'] as const) {
   test(`a packing damaged between others, as .${suffix}, is a failure, not the end`, async (t) => {
     const path = join(folderFor(t), `disk.img.${suffix}`);
     const pack = writers[suffix]!;
@@ -128,13 +129,65 @@ for (const suffix of ['gz', 'bz2'] as const) {
   });
 }
 
-test('bytes behind a gzip stream are left out, and told of', async (t) => {
+/** As OpenWrt's fwtool appends it. */
+function appended(content: string): Buffer {
+  const trailer = Buffer.alloc(16);
+  trailer.write('FWx0');
+  trailer.writeUInt32BE(content.length + trailer.length, 12);
+  return Buffer.concat([Buffer.from(content), trailer]);
+}
+
+const behinds: Record<string, Buffer> = {
+  'metadata and a signature': Buffer.concat([appended('{"metadata": 1}'), appended('signature')]),
+  'metadata behind zeros': Buffer.concat([Buffer.alloc(512), appended('{}')]),
+  zeros: Buffer.alloc(5000),
+};
+
+for (const [what, behind] of Object.entries(behinds)) {
+  test(`what is known to be appended to a gzip stream is left out: ${what}`, async (t) => {
+    const path = join(folderFor(t), 'disk.img.gz');
+    writeFileSync(path, Buffer.concat([gzipSync('content'), behind]));
+    const unpacked = await unpackAt(path);
+    t.after(() => closeSync(unpacked.fd));
+    assert.equal(contentOf(unpacked).toString(), 'content');
+    assert.match(unpacked.remark ?? '', /do not belong to it/);
+  });
+}
+
+for (const suffix of ['gz', 'bz2', 'zst'] as const) {
+  test(`bytes behind a .${suffix} that nobody knows are left out only when told so`, async (t) => {
+    const path = join(folderFor(t), `disk.img.${suffix}`);
+    const packed = writers[suffix]!(Buffer.from('content'));
+    writeFileSync(path, Buffer.concat([packed, Buffer.from('a signature')]));
+    await assert.rejects(unpackAt(path), /--force to leave them out/);
+    const unpacked = await unpackAt(path, never, true);
+    t.after(() => closeSync(unpacked.fd));
+    assert.equal(contentOf(unpacked).toString(), 'content');
+    assert.match(unpacked.remark ?? '', /do not belong to it/);
+  });
+}
+
+test('metadata behind a packing that is damaged at its beginning hides nothing', async (t) => {
   const path = join(folderFor(t), 'disk.img.gz');
-  writeFileSync(path, Buffer.concat([gzipSync('content'), Buffer.from('\0FWx0 signature')]));
-  const unpacked = await unpackAt(path);
-  t.after(() => closeSync(unpacked.fd));
-  assert.equal(contentOf(unpacked).toString(), 'content');
-  assert.match(unpacked.remark ?? '', /do not belong to it/);
+  const second = gzipSync('second');
+  second[0]! ^= 1;
+  writeFileSync(path, Buffer.concat([gzipSync('first '), second, appended('{}')]));
+  await assert.rejects(unpackAt(path), { code: 'CANNOT_UNPACK' });
+});
+
+test('what is unpacked cannot be prepared, and is refused before it is unpacked', async (t) => {
+  const folder = folderFor(t);
+  const file = join(folder, 'my disk.img.gz');
+  writeFileSync(file, gzipSync('content'));
+  const told: string[] = [];
+  const options = { file, asIs: false, force: false, prepareOnly: true };
+  await assert.rejects(
+    openImage(options, ({ type }) => told.push(type), never),
+    { code: 'NOT_CACHED', message: /unpack it and prepare that, or serve it without --prepare/ },
+  );
+  assert.deepEqual(told, []);
+  const source = await openImage({ ...options, asIs: true }, () => {}, never);
+  closeSync(source.fd);
 });
 
 test('stops when it is told to', async (t) => {

@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { loadZstd, loadZstdOf, type Zstd, type ZstdKind } from '../../src/node/workers/zstd.js';
-import { claimsLength } from '../../src/node/workers/zstd-frame.js';
+import { claimsLength } from '../../src/codec/zstd-frame.js';
+import {
+  type LoadedZstd,
+  loadZstd,
+  loadZstdOf,
+  type ZstdKind,
+} from '../../src/node/workers/zstd.js';
 
 const kinds: ZstdKind[] = ['node', 'library', 'wasm'];
-const available: Zstd[] = [];
+const available: LoadedZstd[] = [];
 for (const kind of kinds) {
   const zstd = await loadZstdOf([kind]);
   if (zstd !== null) available.push(zstd);
 }
 const wasm = (await loadZstdOf(['wasm']))!;
 
-function compressed(zstd: Zstd, content: Buffer, level: number): Buffer {
+function compressed(zstd: LoadedZstd, content: Buffer, level: number): Buffer {
   const output = Buffer.alloc(content.length + 1024);
   const length = zstd.compress(content, output, level);
   assert.ok(length > 0);

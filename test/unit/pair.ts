@@ -1,7 +1,10 @@
-/** One server and one client, both real machines, on a network without faults and a disk in memory. */
+/**
+ * One server and one client, both real machines, on a network without faults and a disk in memory.
+ */
 import assert from 'node:assert/strict';
 import type { ClientProgress } from '../../src/client/events.js';
-import { ClientSession, type Target } from '../../src/client/session.js';
+import type { CheckOrder, ClientStep, StoreOrder, Target } from '../../src/client/outputs.js';
+import { ClientSession } from '../../src/client/session.js';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
 import type { ReadOrder, ReadOutcome, Transmit } from '../../src/server/outputs.js';
@@ -53,23 +56,24 @@ export class Pair {
   /** What the disk gives back instead of what was written there, by chunk. */
   readonly rotten = new Map<number, Buffer>();
   blocksSent = 0;
-  readonly #geometry: Geometry;
-  readonly #map: BlockMapBuilder;
-  readonly #options: PairOptions;
-  readonly #serverSlots: Buffer[];
-  readonly #clientSlots: Buffer[];
-  readonly #train = Buffer.alloc(65_536);
-  #isPreparing = false;
-  #hasBegun = false;
+  /** The step that the client asked for last: the test takes it, except for opening the target. */
+  step: ClientStep['kind'] | null = null;
+  private readonly geometry: Geometry;
+  private readonly map: BlockMapBuilder;
+  private readonly options: PairOptions;
+  private readonly serverSlots: Buffer[];
+  private readonly clientSlots: Buffer[];
+  private readonly train = Buffer.alloc(65_536);
+  private isPreparing = false;
 
   constructor(image: Buffer, disk: Buffer, options: PairOptions = {}) {
     this.image = image;
     this.disk = disk;
-    this.#options = options;
-    this.#geometry = new Geometry(image.length, CHUNK_BYTES);
-    this.#map = new BlockMapBuilder(this.#geometry, digestOf);
-    this.#serverSlots = slots(16);
-    this.#clientSlots = slots(32);
+    this.options = options;
+    this.geometry = new Geometry(image.length, CHUNK_BYTES);
+    this.map = new BlockMapBuilder(this.geometry, digestOf);
+    this.serverSlots = slots(16);
+    this.clientSlots = slots(32);
     this.server = new ServerSession({
       session: 7n,
       name: 'disk.img',
@@ -77,8 +81,8 @@ export class Pair {
       port: GROUP_PORT,
       serverPort: SERVER.port,
       blockSize: BLOCK_BYTES,
-      map: this.#map,
-      slots: this.#serverSlots,
+      map: this.map,
+      slots: this.serverSlots,
       mostTrainBytes: 2000,
       ceilingBytesPerMs: 1000,
       delayMs: 0,
@@ -112,98 +116,124 @@ export class Pair {
   runUntil(isOver: () => boolean): void {
     for (let steps = 0; !isOver(); steps++) {
       assert.ok(steps < 40_000, `not over: ${JSON.stringify(this.progress)}`);
-      this.#step();
+      this.advance();
     }
   }
 
-  #step(): void {
+  private advance(): void {
     this.now += STEP_MS;
-    this.#prepare();
-    this.#serve();
-    this.#receive();
+    this.prepare();
+    this.serve();
+    this.receive();
   }
 
   /** The map is made in an instant, as late as the test wants it. */
-  #prepare(): void {
-    const { preparedMs = 0 } = this.#options;
-    if (this.#isPreparing || this.now < 1000 + preparedMs) return;
-    this.#isPreparing = true;
+  private prepare(): void {
+    const { preparedMs = 0 } = this.options;
+    if (this.isPreparing || this.now < 1000 + preparedMs) return;
+    this.isPreparing = true;
     this.server.beginPreparing();
   }
 
-  #bytesOf(from: Buffer, first: number, count: number): Buffer {
+  private bytesOf(from: Buffer, first: number, count: number): Buffer {
     return from.subarray(first * CHUNK_BYTES, (first + count) * CHUNK_BYTES);
   }
 
-  #serve(): void {
+  private serve(): void {
     for (;;) {
-      const output = this.server.pollOutput(this.now, this.#train);
+      const output = this.server.pollOutput(this.now, this.train);
       if (output.kind === 'wait') break;
       if (output.kind === 'read') {
-        this.server.handleRead(output, this.#outcomeOf(output), this.now);
+        this.server.handleRead(output, this.outcomeOf(output), this.now);
       } else if (output.kind === 'map-complete') {
-        this.server.setMap(this.#map.finish(), this.now);
+        this.server.setMap(this.map.finish(), this.now);
       } else if (output.kind === 'transmit') {
-        this.#deliver(output);
+        this.deliver(output);
       }
     }
     this.blocksSent = this.server.progress(this.now).blocksSent;
   }
 
-  #outcomeOf({ chunk, slot }: ReadOrder): ReadOutcome {
-    if (this.#options.unreadable?.includes(chunk)) return { kind: 'failed', reason: 'EIO' };
-    const bytes = this.#bytesOf(this.image, chunk, 1);
+  private outcomeOf({ chunk, slot }: ReadOrder): ReadOutcome {
+    if (this.options.unreadable?.includes(chunk)) return { kind: 'failed', reason: 'EIO' };
+    const bytes = this.bytesOf(this.image, chunk, 1);
     if (isZero(bytes)) return { kind: 'zero' };
-    if (slot >= 0) bytes.copy(this.#serverSlots[slot]!);
+    if (slot >= 0) bytes.copy(this.serverSlots[slot]!);
     const digest = digestOf(bytes);
     return { kind: 'data', digest, encodedLength: bytes.length, encoding: 0, variant: 0 };
   }
 
-  #deliver({ length, to }: Transmit): void {
-    if (to === null) this.client.handleGroup(this.#train, 0, length, true, this.now);
+  private deliver({ length, to }: Transmit): void {
+    if (to === null) this.client.handleGroup(this.train, 0, length, SERVER.address, this.now);
     else if (to.port === CLIENT.port) {
-      const bytes = Buffer.from(this.#train.subarray(0, length));
+      const bytes = Buffer.from(this.train.subarray(0, length));
       this.client.handleUnicast(bytes, SERVER.address, SERVER.port, this.now);
     }
   }
 
-  #receive(): void {
+  private receive(): void {
     const { client } = this;
-    if (this.now >= client.nextDeadline()) client.handleTimeout(this.now);
-    if (client.failure === null && client.description !== null && !this.#hasBegun) {
-      this.#hasBegun = true;
-      const { isBlank = false, ...rest } = this.#options;
-      const fixed = { slots: this.#clientSlots, receiveBufferBytes: 1_000_000 };
-      client.begin({ ...rest, ...fixed, isBlank }, this.now);
-    }
-    this.#doOrders();
-    for (let out = client.pollTransmit(); out !== null; out = client.pollTransmit()) {
-      this.server.handleDatagram(out.bytes, CLIENT, this.now);
+    for (;;) {
+      const output = client.pollOutput(this.now);
+      switch (output.kind) {
+        case 'store':
+        case 'load':
+        case 'store-zeros':
+          this.store(output);
+          break;
+        case 'check':
+          this.look(output);
+          break;
+        case 'transmit':
+          this.server.handleDatagram(output.bytes, CLIENT, this.now);
+          break;
+        case 'open':
+          this.open();
+          break;
+        case 'event':
+          break;
+        case 'wait':
+        case 'end':
+          return;
+        default:
+          this.step = output.kind;
+      }
     }
   }
 
-  #doOrders(): void {
+  private open(): void {
+    const { isBlank = false, ...rest } = this.options;
+    const memory = { slots: this.clientSlots, stashBytes: 1_000_000 };
+    const fixed = { ...memory, receiveBufferBytes: 1_000_000, isBlank };
+    this.client.handleOpened({ ...rest, ...fixed }, this.now);
+  }
+
+  private store(order: StoreOrder): void {
     const { client } = this;
-    for (let order = client.pollStore(); order !== null; order = client.pollStore()) {
-      if (order.kind === 'zeros') {
-        this.disk.fill(0, order.offsetBytes, order.offsetBytes + order.lengthBytes);
-        for (let i = 0; i < order.count; i++) this.written.push(order.first + i);
-        client.handleStored(order, { kind: 'stored', digest: new Uint8Array(0) }, this.now);
-        continue;
-      }
-      const bytes = this.#clientSlots[order.slot]!.subarray(0, order.lengthBytes);
-      bytes.copy(this.disk, order.offsetBytes);
-      this.written.push(order.chunk);
-      client.handleStored(order, { kind: 'stored', digest: digestOf(bytes) }, this.now);
+    if (order.kind === 'store-zeros') {
+      this.disk.fill(0, order.offsetBytes, order.offsetBytes + order.lengthBytes);
+      for (let i = 0; i < order.count; i++) this.written.push(order.first + i);
+      client.handleStored(order, { kind: 'stored', digest: new Uint8Array(0) }, this.now);
+      return;
     }
-    for (let order = client.pollCheck(); order !== null; order = client.pollCheck()) {
-      this.looks += order.count;
-      const rotten = order.isDirect ? this.rotten.get(order.first) : undefined;
-      const end = order.offsetBytes + order.lengthBytes;
-      const bytes = rotten ?? this.disk.subarray(order.offsetBytes, end);
-      const digest = isZero(bytes) ? null : digestOf(bytes);
-      client.handleChecked(order, { kind: 'found', digest }, this.now);
+    const bytes = this.clientSlots[order.slot]!.subarray(0, order.lengthBytes);
+    if (order.kind === 'load') {
+      this.disk.copy(bytes, 0, order.offsetBytes);
+      client.handleStored(order, { kind: 'loaded' }, this.now);
+      return;
     }
+    bytes.copy(this.disk, order.offsetBytes);
+    this.written.push(order.chunk);
+    client.handleStored(order, { kind: 'stored', digest: digestOf(bytes) }, this.now);
+  }
+
+  private look(order: CheckOrder): void {
+    this.looks += order.count;
+    const rotten = order.isDirect ? this.rotten.get(order.first) : undefined;
+    const end = order.offsetBytes + order.lengthBytes;
+    const bytes = rotten ?? this.disk.subarray(order.offsetBytes, end);
+    const digest = isZero(bytes) ? null : digestOf(bytes);
+    this.client.handleChecked(order, { kind: 'found', digest }, this.now);
   }
 }
 

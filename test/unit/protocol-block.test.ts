@@ -13,7 +13,7 @@ import {
   encodedLengthOf,
   encodingOfKind,
   kindByteOf,
-  LARGEST_ENCODED_BYTES,
+  MAX_ENCODED_BYTES,
   positionOf,
   SPACE_COUNT,
   Space,
@@ -21,7 +21,7 @@ import {
   spaceOfKind,
 } from '../../src/protocol/block.js';
 import {
-  LARGEST_PACKET_BYTES,
+  MAX_PACKET_BYTES,
   PacketType,
   packetLength,
   packetSession,
@@ -127,7 +127,7 @@ const LARGEST: BlockHeader = {
   chunk: 0xffffffff,
   block: 0xffff,
   position: 0xffffffff,
-  encodedLength: LARGEST_ENCODED_BYTES,
+  encodedLength: MAX_ENCODED_BYTES,
   space: Space.mapRoot,
   encoding: Encoding.zstd,
   variant: 15,
@@ -145,11 +145,11 @@ test('the last block that 16 bits can name is continued by none', () => {
 });
 
 test('all fields at their largest read back', () => {
-  const payload = LARGEST_PACKET_BYTES - BLOCK_HEADER_BYTES;
-  const bytes = Buffer.alloc(LARGEST_PACKET_BYTES);
+  const payload = MAX_PACKET_BYTES - BLOCK_HEADER_BYTES;
+  const bytes = Buffer.alloc(MAX_PACKET_BYTES);
   writeBlockHeader(bytes, 0, LARGEST, payload);
   assert.deepEqual(readHeader(bytes, 0), LARGEST);
-  assert.equal(packetLength(bytes, 0, bytes.length), LARGEST_PACKET_BYTES);
+  assert.equal(packetLength(bytes, 0, bytes.length), MAX_PACKET_BYTES);
   assert.throws(() => writeBlockHeader(bytes, 0, { ...LARGEST, encodedLength: 2 ** 24 }, 0));
 });
 

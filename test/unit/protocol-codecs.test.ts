@@ -11,11 +11,11 @@ import {
 import {
   encodeStatus,
   encodeZeroRanges,
-  MOST_SENTINELS,
-  MOST_ZERO_RANGES,
+  MAX_SENTINELS,
+  MAX_ZERO_RANGES,
 } from '../../src/protocol/from-server.js';
 import {
-  LARGEST_CONTROL_PACKET_BYTES,
+  MAX_CONTROL_PACKET_BYTES,
   PacketType,
   packetLength,
   packetSession,
@@ -102,7 +102,7 @@ test('every type of packet has a number of its own, and a codec or the block hea
 });
 
 test('text that is too long is cut at a character', () => {
-  const request = { client: 1n, machine: 2n, isServer: false, isAtOnce: false };
+  const request = { client: 1n, machine: 2n, isServer: false, isAtOnce: false, identity: {} };
   const bytes = mapRequests.encode({ ...request, host: `x${'é'.repeat(40)}` });
   assert.deepEqual(mapRequests.decode(bytes), { ...request, host: `x${'é'.repeat(31)}` });
 });
@@ -127,17 +127,23 @@ test('control packets at their fullest stay below the size that any path carries
     cursor: 1,
     pendingChunks: 1,
     isIdle: false,
+    awaitedClients: null,
     mapId: Buffer.alloc(32),
     reportIntervalMs: 1,
     requestWindowMs: 1,
     joinWindowMs: 0,
-    sentinels: new Array(MOST_SENTINELS).fill(1n),
+    sentinels: new Array(MAX_SENTINELS).fill(1n),
   };
   const long = 'x'.repeat(1000);
   const fullest = [
     encodeBlockRequest({ ...base, ranges, halves: [] }),
     encodeBlockRequest({ ...base, ranges: [], halves }),
-    encodeZeroRanges({ session: 1n, position: 1, ranges: new Array(MOST_ZERO_RANGES).fill(run) }),
+    encodeZeroRanges({
+      session: 1n,
+      position: 1,
+      isFree: false,
+      ranges: new Array(MAX_ZERO_RANGES).fill(run),
+    }),
     encodeStatus(status),
     mapRequests.encode({ client: 1n, machine: 2n, isServer: false, host: long }),
     notices.encode({ session: 1n, code: 1, first: 0, count: 0, text: long }),
@@ -148,7 +154,7 @@ test('control packets at their fullest stay below the size that any path carries
     }),
   ];
   for (const bytes of fullest) {
-    assert(bytes.length <= LARGEST_CONTROL_PACKET_BYTES, `${bytes.length} bytes`);
+    assert(bytes.length <= MAX_CONTROL_PACKET_BYTES, `${bytes.length} bytes`);
     assert.equal(packetLength(bytes, 0, bytes.length), bytes.length);
   }
 });

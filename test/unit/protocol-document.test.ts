@@ -10,10 +10,12 @@ import {
   Space,
   type SpaceId,
 } from '../../src/protocol/block.js';
-import { MOST_BLOCK_CHECKS } from '../../src/protocol/block-checks.js';
-import { ClientState, type HalfChunk } from '../../src/protocol/from-client.js';
-import { MOST_ZERO_RANGES, NoticeCode } from '../../src/protocol/from-server.js';
+import { MAX_BLOCK_CHECKS } from '../../src/protocol/block-checks.js';
+import { ClientState, type HalfChunk, type MapRequest } from '../../src/protocol/from-client.js';
+import { MAX_ZERO_RANGES, NoticeCode, type Status } from '../../src/protocol/from-server.js';
+import { encodeIdentity, IdentityTag } from '../../src/protocol/identity.js';
 import { MAGIC, PacketType, type PacketTypeName, VERSION } from '../../src/protocol/packet.js';
+import { ProbeWish } from '../../src/protocol/probe.js';
 import type { Run } from '../../src/protocol/run.js';
 import { type BlockHeader, writeBlockHeader } from './block-header.js';
 import { readCheckout, sourcePaths } from './checkout.js';
@@ -29,21 +31,31 @@ function layoutOf(name: string): Layout {
   return layout;
 }
 
+const paddingOf = (usedBytes: number) => {
+  const paddingLength = 360 - usedBytes;
+  return { paddingLength, padding: Buffer.alloc(paddingLength) };
+};
+
 /** What the document calls the parts of a packet, where that is not just what the code does. */
 const IN_WORDS: Partial<Record<PacketTypeName, (value: never) => Values>> = {
-  mapRequest: (value: { isServer: boolean; isAtOnce: boolean; host: string }) => ({
+  mapRequest: (value: Required<MapRequest>) => ({
     isServer: Number(value.isServer),
     isAtOnce: Number(value.isAtOnce),
     hostLength: Buffer.byteLength(value.host),
-    paddingLength: 360 - Buffer.byteLength(value.host),
-    padding: Buffer.alloc(360 - Buffer.byteLength(value.host)),
+    identityLength: encodeIdentity(value.identity).length,
+    identity: encodeIdentity(value.identity),
+    ...paddingOf(Buffer.byteLength(value.host) + encodeIdentity(value.identity).length),
   }),
   imageDescription: (value: {
     mapId: Buffer | null;
     group: string;
     streamAddress: string;
     name: string;
+    isJoined: boolean;
+    seal: { streamSalt: Buffer; groupSender: number; groupCount: number } | null;
   }) => ({
+    isJoined: Number(value.isJoined),
+    ...(value.seal ?? { streamSalt: Buffer.alloc(16), groupSender: 0, groupCount: 0 }),
     hasMap: Number(value.mapId !== null),
     mapId: value.mapId ?? Buffer.alloc(DIGEST_BYTES),
     groupLength: Buffer.byteLength(value.group),
@@ -56,19 +68,45 @@ const IN_WORDS: Partial<Record<PacketTypeName, (value: never) => Values>> = {
     halves: halves.map((half) => ({ ...half, runCount: half.runs.length })),
     halvesLength: halves.reduce((sum, { runs }) => sum + 6 + 4 * runs.length, 0),
   }),
-  status: (value: { mapId: Buffer | null; isIdle: boolean; sentinels: bigint[] }) => ({
+  farewell: ({ isDropped }: { isDropped: boolean }) => ({ isDropped: Number(isDropped) }),
+  status: (value: Status) => ({
     hasMap: Number(value.mapId !== null),
     isIdle: Number(value.isIdle),
+    isHeld: Number(value.awaitedClients !== null),
+    awaited: value.awaitedClients ?? 0,
     mapId: value.mapId ?? Buffer.alloc(DIGEST_BYTES),
     sentinelCount: value.sentinels.length,
     sentinels: value.sentinels.map((client) => ({ client })),
   }),
+  report: ({ reason = '' }: { reason?: string }) => ({ reasonLength: Buffer.byteLength(reason) }),
   notice: ({ text }: { text: string }) => ({ textLength: Buffer.byteLength(text) }),
   blockChecks: ({ checks }: { checks: number[] }) => ({
     checkCount: checks.length,
     checks: checks.map((value) => ({ value })),
   }),
-  zeroRanges: ({ ranges }: { ranges: Run[] }) => ({ rangeCount: ranges.length }),
+  probe: ({ paddingLength }: { paddingLength: number }) => ({
+    padding: Buffer.alloc(paddingLength),
+  }),
+  probeAnswer: (value: {
+    isDoctor: boolean;
+    group: string;
+    name: string;
+    paddingLength: number;
+  }) => ({
+    isDoctor: Number(value.isDoctor),
+    groupLength: Buffer.byteLength(value.group),
+    nameLength: Buffer.byteLength(value.name),
+    padding: Buffer.alloc(value.paddingLength),
+  }),
+  statementRequest: () => ({ paddingLength: 372, padding: Buffer.alloc(372) }),
+  statement: ({ statement, signature }: { statement: Buffer; signature: Buffer }) => ({
+    statementLength: statement.length,
+    signatureLength: signature.length,
+  }),
+  zeroRanges: ({ isFree, ranges }: { isFree: boolean; ranges: Run[] }) => ({
+    isFree: Number(isFree),
+    rangeCount: ranges.length,
+  }),
 };
 
 /** The header's fields as the document has them. */
@@ -126,21 +164,24 @@ test('property: a block packet is, byte for byte, what the document says', () =>
 
 test('the root of a block map is, byte for byte, what the document says', () => {
   const geometry = new Geometry(3 * CHUNKS_PER_PAGE * 64 - 5, 64);
-  const digests = [Buffer.alloc(DIGEST_BYTES, 1), null, Buffer.alloc(DIGEST_BYTES, 3)];
+  const digest = Buffer.alloc(DIGEST_BYTES, 1);
   const written = writeAs(
     [layoutOf('map root')],
     {
-      magic: Buffer.from('MCBMAP1\0'),
+      magic: Buffer.from('MCBMAP2\0'),
       imageSize: BigInt(geometry.sizeBytes),
       chunkSize: 64,
       pageCount: 3,
-      pages: digests.map((digest) => ({ digest: digest ?? Buffer.alloc(DIGEST_BYTES) })),
+      pages: [digest, Buffer.alloc(DIGEST_BYTES), Buffer.alloc(DIGEST_BYTES, 0xff)].map(
+        (entry) => ({ digest: entry }),
+      ),
     },
     layouts,
   );
-  assert.deepEqual(written, encodeRoot(geometry, digests));
-  const [kinds] = layoutOf('map page').rows;
-  assert.equal(Number(kinds!.size), KIND_BITMAP_BYTES);
+  assert.deepEqual(written, encodeRoot(geometry, [digest, 'zero', 'free']));
+  const [data, free, digests] = layoutOf('map page').rows;
+  assert.deepEqual([data!.size, free!.size].map(Number), [KIND_BITMAP_BYTES, KIND_BITMAP_BYTES]);
+  assert.equal(Number(digests!.offset), 2 * KIND_BITMAP_BYTES);
 });
 
 /** The rows `| number | name | ... |` of the table below a heading. */
@@ -155,6 +196,8 @@ test('the document lists every packet, space, encoding, state and notice with it
   assert.deepEqual(numbersBelow('Encodings'), Encoding);
   assert.deepEqual(numbersBelow('States of a client'), ClientState);
   assert.deepEqual(numbersBelow('Codes of notices'), NoticeCode);
+  assert.deepEqual(numbersBelow('Wishes of probes'), ProbeWish);
+  assert.deepEqual(numbersBelow('Items of an identity'), IdentityTag);
   for (const [name, number] of Object.entries(PacketType)) {
     assert.match(DOCUMENT, new RegExp(`^### ${name} \\(type ${number}\\)`, 'm'));
   }
@@ -178,6 +221,6 @@ test('the times and limits that the document names are those of the code', () =>
   for (const [value, name, place] of rows) {
     assert.equal(Number.parseFloat(value!), constantIn(place!, name!), `${name} in ${place}`);
   }
-  assert(DOCUMENT.includes(`at most ${MOST_ZERO_RANGES} |`), 'most zero ranges');
-  assert(DOCUMENT.includes(`at most ${MOST_BLOCK_CHECKS} |`), 'most checks of blocks');
+  assert(DOCUMENT.includes(`at most ${MAX_ZERO_RANGES} |`), 'most zero ranges');
+  assert(DOCUMENT.includes(`at most ${MAX_BLOCK_CHECKS} |`), 'most checks of blocks');
 });

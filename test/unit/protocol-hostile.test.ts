@@ -79,6 +79,7 @@ const status = statuses.encode({
   cursor: 2,
   pendingChunks: 3,
   isIdle: false,
+  awaitedClients: null,
   mapId: null,
   reportIntervalMs: 20,
   requestWindowMs: 0,
@@ -87,6 +88,7 @@ const status = statuses.encode({
 });
 const notice = notices.encode({ session: SESSION, code: 3, first: 4, count: 1, text: 'a chunk' });
 const zeros = zeroRanges.encode({
+  isFree: false,
   session: SESSION,
   position: 5,
   ranges: [
@@ -126,6 +128,7 @@ function tryAll<T>(
 test('a length or count that the packet does not fill to the byte is refused', () => {
   // Behind the name are zeros, which no text has.
   tryAll(mapRequests, mapRequest, 32, 1, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  tryAll(mapRequests, mapRequest, 35, 1, [0]);
   tryAll(imageDescriptions, description, 74, 1, [13]);
   tryAll(imageDescriptions, description, 75, 1, [8]);
   tryAll(imageDescriptions, description, 82, 1, [0]);
@@ -143,7 +146,7 @@ test('numbers that stand for nothing are refused', () => {
   tryAll(imageDescriptions, description, 38, 1, [0, 1]);
   tryAll(blockRequests, blockRequest, 28, 1, [0, 1, 2]);
   tryAll(reports, report, 48, 1, [0, 1, 2, 3, 4, 5, 6]);
-  tryAll(statuses, status, 28, 1, [0, 1, 2, 3]);
+  tryAll(statuses, status, 28, 1, [0, 1, 2, 3, 4, 5, 6, 7]);
   tryAll(notices, notice, 24, 2, [1, 2, 3]);
 });
 
@@ -185,8 +188,8 @@ test('text that is not clean UTF-8 is refused', () => {
   };
   const places = [
     { codec: mapRequests, packet: mapRequest, at: 36 },
-    { codec: imageDescriptions, packet: description, at: 88 },
-    { codec: imageDescriptions, packet: description, at: 101 },
+    { codec: imageDescriptions, packet: description, at: 116 },
+    { codec: imageDescriptions, packet: description, at: 129 },
     { codec: notices, packet: notice, at: 28 },
   ] as const;
   for (const [what, bytes] of Object.entries(unclean)) {
@@ -198,38 +201,47 @@ test('text that is not clean UTF-8 is refused', () => {
   }
 });
 
-test('runs that are empty, overlap or go back are refused: a packet never costs more than one walk', () => {
-  const wrong = {
-    empty: [{ first: 5, count: 0 }],
-    repeated: [
-      { first: 0, count: 1000 },
-      { first: 0, count: 1000 },
-    ],
-    overlapping: [
-      { first: 0, count: 10 },
-      { first: 9, count: 10 },
-    ],
-    descending: [
-      { first: 20, count: 1 },
-      { first: 3, count: 1 },
-    ],
-  };
-  const request = { session: SESSION, client: CLIENT, asOfPosition: 1, space: 0 as const };
-  for (const [what, runs] of Object.entries(wrong)) {
-    const ranges = encodeBlockRequest({ ...request, ranges: runs, halves: [] });
-    assert.equal(decodeBlockRequest(ranges), null, `${what} ranges`);
-    const halves = encodeBlockRequest({ ...request, ranges: [], halves: [{ chunk: 7, runs }] });
-    assert.equal(decodeBlockRequest(halves), null, `${what} runs of blocks`);
-    const zeros = encodeZeroRanges({ session: SESSION, position: 1, ranges: runs });
-    assert.equal(decodeZeroRanges(zeros), null, `${what} zero ranges`);
-  }
-});
+test(
+  'runs that are empty, overlap or go back are refused: a packet never costs more than one ' +
+    'walk',
+  () => {
+    const wrong = {
+      empty: [{ first: 5, count: 0 }],
+      repeated: [
+        { first: 0, count: 1000 },
+        { first: 0, count: 1000 },
+      ],
+      overlapping: [
+        { first: 0, count: 10 },
+        { first: 9, count: 10 },
+      ],
+      descending: [
+        { first: 20, count: 1 },
+        { first: 3, count: 1 },
+      ],
+    };
+    const request = { session: SESSION, client: CLIENT, asOfPosition: 1, space: 0 as const };
+    for (const [what, runs] of Object.entries(wrong)) {
+      const ranges = encodeBlockRequest({ ...request, ranges: runs, halves: [] });
+      assert.equal(decodeBlockRequest(ranges), null, `${what} ranges`);
+      const halves = encodeBlockRequest({ ...request, ranges: [], halves: [{ chunk: 7, runs }] });
+      assert.equal(decodeBlockRequest(halves), null, `${what} runs of blocks`);
+      const zeros = encodeZeroRanges({
+        session: SESSION,
+        position: 1,
+        isFree: false,
+        ranges: runs,
+      });
+      assert.equal(decodeZeroRanges(zeros), null, `${what} zero ranges`);
+    }
+  },
+);
 
 test('lists longer than a control packet may be are refused', () => {
   const many = Array.from({ length: 150 }, (_, index) => ({ first: index * 2, count: 1 }));
   const request = { session: SESSION, client: CLIENT, asOfPosition: 1, space: 0 as const };
   const ranges = encodeBlockRequest({ ...request, ranges: many, halves: [] });
   assert.equal(decodeBlockRequest(ranges), null);
-  const zeros = encodeZeroRanges({ session: SESSION, position: 1, ranges: many });
+  const zeros = encodeZeroRanges({ session: SESSION, position: 1, isFree: false, ranges: many });
   assert.equal(decodeZeroRanges(zeros), null);
 });

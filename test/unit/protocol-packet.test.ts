@@ -7,6 +7,7 @@ import {
   PacketType,
   packetLength,
   packetType,
+  VERSION,
   writeHeader,
 } from '../../src/protocol/packet.js';
 import { advancePosition, positionsBetween } from '../../src/protocol/position.js';
@@ -82,8 +83,8 @@ test('what is not a packet of this protocol and version has no length', () => {
   const changes: Record<string, [offset: number, value: number]> = {
     'another protocol': [0, 0x4e],
     'another protocol, second byte': [1, 0x44],
-    'the version before': [2, 1],
-    'the version after': [2, 3],
+    'the version before': [2, VERSION - 1],
+    'the version after': [2, VERSION + 1],
     'a length below the header': [5, HEADER_BYTES - 1],
     'a length of nothing': [5, 0],
     'a length beyond the end': [5, packet.length + 1],

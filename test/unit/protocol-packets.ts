@@ -1,11 +1,13 @@
-/** Every packet but block packets, with values to try: for the tests of codecs and of the document. */
+/**
+ * Every packet but block packets, with values to try: for the tests of codecs and of the document.
+ */
 import fc from 'fast-check';
 import { SPACE_COUNT, type SpaceId } from '../../src/protocol/block.js';
 import {
   type BlockChecks,
   decodeBlockChecks,
   encodeBlockChecks,
-  MOST_BLOCK_CHECKS,
+  MAX_BLOCK_CHECKS,
 } from '../../src/protocol/block-checks.js';
 import {
   type BlockRequest,
@@ -34,15 +36,35 @@ import {
   type Farewell,
   type ImageDescription,
   MAP_ID_BYTES,
-  MOST_SENTINELS,
+  MAX_SENTINELS,
   type Notice,
   NoticeCode,
   type NoticeCodeId,
   type Status,
   type ZeroRanges,
 } from '../../src/protocol/from-server.js';
+import type { ClientIdentity } from '../../src/protocol/identity.js';
+import { decodeLocked, encodeLocked, type Locked } from '../../src/protocol/locked.js';
 import type { PacketTypeName } from '../../src/protocol/packet.js';
+import {
+  decodeProbe,
+  decodeProbeAnswer,
+  encodeProbe,
+  encodeProbeAnswer,
+  type Probe,
+  type ProbeAnswer,
+  ProbeWish,
+  type ProbeWishId,
+} from '../../src/protocol/probe.js';
 import type { Run } from '../../src/protocol/run.js';
+import {
+  decodeStatement,
+  decodeStatementRequest,
+  encodeStatement,
+  encodeStatementRequest,
+  type StatementAnswer,
+  type StatementRequest,
+} from '../../src/protocol/statement-packets.js';
 
 export interface Codec<T> {
   name: PacketTypeName;
@@ -101,6 +123,27 @@ function record<T>(parts: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<
   return fc.record<T>(parts, { noNullPrototype: true });
 }
 
+const macs = fc
+  .uint8Array({ minLength: 6, maxLength: 6 })
+  .map((bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':'));
+
+/** Any of the items may be there. */
+export const identities: fc.Arbitrary<ClientIdentity> = fc.record(
+  {
+    mac: macs,
+    product: text(40),
+    serial: text(40),
+    diskModel: text(40),
+    diskSerial: text(40),
+    diskBytes: imageSizes,
+    version: text(16),
+    linkBitsPerSecond: u32.map((megabits) => megabits * 1e6),
+    isFullDuplex: fc.boolean(),
+    label: text(40),
+  },
+  { requiredKeys: [], noNullPrototype: true },
+);
+
 export const mapRequests: Codec<MapRequest> = {
   name: 'mapRequest',
   values: record({
@@ -109,6 +152,7 @@ export const mapRequests: Codec<MapRequest> = {
     isServer: fc.boolean(),
     isAtOnce: fc.boolean(),
     host: text(63),
+    identity: identities,
   }),
   encode: encodeMapRequest,
   decode: decodeMapRequest,
@@ -132,6 +176,17 @@ export const imageDescriptions: Codec<ImageDescription> = {
     requestWindowMs: fc.integer({ min: 0, max: 20_000 }),
     reportIntervalMs: fc.integer({ min: 0, max: 65_535 }),
     name: text(255),
+    isJoined: fc.boolean(),
+    seal: fc.option(
+      record({
+        streamSalt: fc
+          .uint8Array({ minLength: 16, maxLength: 16 })
+          .filter((bytes) => bytes.some((byte) => byte !== 0))
+          .map((bytes) => Buffer.from(bytes)),
+        groupSender: extremes(2 ** 48 - 1),
+        groupCount: extremes(2 ** 48 - 1),
+      }),
+    ),
   }),
   encode: encodeImageDescription,
   decode: decodeImageDescription,
@@ -164,7 +219,8 @@ export const reports: Codec<Report> = {
     provenChunks: u32,
     receiveBufferBytes: u32,
     state: fc.constantFrom(...(Object.values(ClientState) as ClientStateId[])),
-  }),
+    reason: text(255),
+  }).map((report) => (report.state === ClientState.failed ? report : { ...report, reason: '' })),
   encode: encodeReport,
   decode: decodeReport,
 };
@@ -177,11 +233,12 @@ export const statuses: Codec<Status> = {
     cursor: u32,
     pendingChunks: u32,
     isIdle: fc.boolean(),
+    awaitedClients: fc.option(u16),
     mapId: mapIds,
     reportIntervalMs: u16,
     requestWindowMs: fc.integer({ min: 0, max: 20_000 }),
     joinWindowMs: fc.integer({ min: 0, max: 20_000 }),
-    sentinels: fc.array(u64, { maxLength: MOST_SENTINELS }),
+    sentinels: fc.array(u64, { maxLength: MAX_SENTINELS }),
   }),
   encode: encodeStatus,
   decode: decodeStatus,
@@ -189,7 +246,7 @@ export const statuses: Codec<Status> = {
 
 export const farewells: Codec<Farewell> = {
   name: 'farewell',
-  values: record({ session: u64, client: u64 }),
+  values: record({ session: u64, client: u64, isDropped: fc.boolean() }),
   encode: encodeFarewell,
   decode: decodeFarewell,
 };
@@ -209,7 +266,7 @@ export const notices: Codec<Notice> = {
 
 export const zeroRanges: Codec<ZeroRanges> = {
   name: 'zeroRanges',
-  values: record({ session: u64, position: u32, ranges: runs(0xffffffff) }),
+  values: record({ session: u64, position: u32, isFree: fc.boolean(), ranges: runs(0xffffffff) }),
   encode: encodeZeroRanges,
   decode: decodeZeroRanges,
 };
@@ -223,10 +280,77 @@ export const blockChecks: Codec<BlockChecks> = {
     encodedLength: u24,
     kindByte: u8,
     first: u16,
-    checks: fc.array(u32, { maxLength: MOST_BLOCK_CHECKS }),
+    checks: fc.array(u32, { maxLength: MAX_BLOCK_CHECKS }),
   }),
   encode: encodeBlockChecks,
   decode: decodeBlockChecks,
+};
+
+const wishes = fc.constantFrom(...(Object.values(ProbeWish) as ProbeWishId[]));
+
+export const probes: Codec<Probe> = {
+  name: 'probe',
+  values: record({
+    client: u64,
+    number: u32,
+    wish: wishes,
+    answerBytes: u16,
+    rateBytesPerMs: u32,
+    burstPackets: u16,
+    paddingLength: fc.integer({ min: 56, max: 400 }),
+  }),
+  encode: encodeProbe,
+  decode: decodeProbe,
+};
+
+export const probeAnswers: Codec<ProbeAnswer> = {
+  name: 'probeAnswer',
+  values: record({
+    session: u64,
+    client: u64,
+    number: u32,
+    wish: wishes,
+    isDoctor: fc.boolean(),
+    packetBytes: u16,
+    imageSize: imageSizes,
+    index: u16,
+    count: u16,
+    port: u16,
+    group: text(63),
+    name: text(63),
+    paddingLength: fc.integer({ min: 0, max: 400 }),
+  }),
+  encode: encodeProbeAnswer,
+  decode: decodeProbeAnswer,
+};
+
+export const statementRequests: Codec<StatementRequest> = {
+  name: 'statementRequest',
+  values: record({ session: u64, client: u64 }),
+  encode: encodeStatementRequest,
+  decode: decodeStatementRequest,
+};
+
+const bytesUpTo = (maxLength: number) =>
+  fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes));
+
+export const statements: Codec<StatementAnswer> = {
+  name: 'statement',
+  values: record({
+    session: u64,
+    client: u64,
+    statement: bytesUpTo(512),
+    signature: bytesUpTo(640),
+  }),
+  encode: encodeStatement,
+  decode: decodeStatement,
+};
+
+export const lockeds: Codec<Locked> = {
+  name: 'locked',
+  values: record({ session: u64 }),
+  encode: encodeLocked,
+  decode: decodeLocked,
 };
 
 /** All of them; each is a codec of its own values, whatever those are. */
@@ -240,4 +364,9 @@ export const CODECS = [
   notices,
   zeroRanges,
   blockChecks,
+  probes,
+  probeAnswers,
+  statementRequests,
+  statements,
+  lockeds,
 ] as readonly Codec<unknown>[] as readonly Codec<object>[];

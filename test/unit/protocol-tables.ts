@@ -30,7 +30,7 @@ export interface Layout {
 export type Value = number | bigint | string | Buffer | readonly object[];
 export type Values = Record<string, Value>;
 
-const NUMBERS: Record<string, number> = { u8: 1, u16: 2, u24: 3, u32: 4, u64: 8 };
+const NUMBERS: Record<string, number> = { u8: 1, u16: 2, u24: 3, u32: 4, u48: 6, u64: 8 };
 
 const cellsOf = (line: string): string[] =>
   line

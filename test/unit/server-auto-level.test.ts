@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AutoLevel } from '../../src/server/auto-level.js';
+import { AutoLevel } from '../../src/server/source/auto-level.js';
 
 const CHUNK_BYTES = 1_048_576;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type CacheEntry, ChunkCache } from '../../src/server/chunk-cache.js';
+import { type CacheEntry, ChunkCache } from '../../src/server/stream/chunk-cache.js';
 
 const BLOCK_SIZE = 100;
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ClientState, type Report } from '../../src/protocol/from-client.js';
-import { MOST_SENTINELS } from '../../src/protocol/from-server.js';
-import { ClientTable } from '../../src/server/client-table.js';
-import { Client, electSentinels } from '../../src/server/clients.js';
-import { Origins } from '../../src/server/origins.js';
+import { MAX_SENTINELS } from '../../src/protocol/from-server.js';
+import { Client, electSentinels } from '../../src/server/clients/client.js';
+import { ClientAddresses } from '../../src/server/clients/client-addresses.js';
+import { Clients } from '../../src/server/clients/clients.js';
 
 const PEER = { address: '10.0.0.9', port: 40_000 };
 
@@ -18,10 +18,10 @@ function reporterOf(id: bigint, nowMs = 0): Client {
   return client;
 }
 
-const newTable = () => new ClientTable(new Origins({ chunkCount: 100, chunkSizeBytes: 64 }));
+const newTable = () => new Clients(new ClientAddresses({ chunkCount: 100, chunkSizeBytes: 64 }));
 
 /** A table with as many clients as it takes. */
-function fullTable(clientOfId: (id: bigint) => Client): ClientTable {
+function fullTable(clientOfId: (id: bigint) => Client): Clients {
   const table = newTable();
   for (let size = -1; table.size > size; ) {
     size = table.size;
@@ -60,25 +60,29 @@ test('delivery and loss are averaged over what reports tell', () => {
   );
 });
 
-test('packets that overtake each other are no loss: what one report misses is one if the next one misses it, too', () => {
-  const client = clientOf(1n);
-  let most = 0;
-  for (let tick = 0; tick <= 100; tick++) {
-    // Every second report finds 50 packets that the next one has got after all.
-    const late = tick % 2 === 0 ? 0 : 50;
-    const counts = { packetsReceived: tick * 100 - late, packetsLost: late };
-    const position = tick * 100;
-    client.report(reportOf({ position, ...counts, clockUs: tick * 10_000 }), position, tick * 10);
-    most = Math.max(most, client.delivery.possibleLossRatio);
-    assert.equal(client.delivery.lossRatio, 0);
-    assert.equal(client.delivery.evidenceLossRatio, 0);
-  }
-  assert(most > 0.01, 'it was seen as a possible loss');
-  assert(
-    Math.abs(client.delivery.packetsPerMs - 10) < 1,
-    `delivered ${client.delivery.packetsPerMs}`,
-  );
-});
+test(
+  'packets that overtake each other are no loss: what one report misses is one if the next ' +
+    'one misses it, too',
+  () => {
+    const client = clientOf(1n);
+    let most = 0;
+    for (let tick = 0; tick <= 100; tick++) {
+      // Every second report finds 50 packets that the next one has got after all.
+      const late = tick % 2 === 0 ? 0 : 50;
+      const counts = { packetsReceived: tick * 100 - late, packetsLost: late };
+      const position = tick * 100;
+      client.report(reportOf({ position, ...counts, clockUs: tick * 10_000 }), position, tick * 10);
+      most = Math.max(most, client.delivery.possibleLossRatio);
+      assert.equal(client.delivery.lossRatio, 0);
+      assert.equal(client.delivery.evidenceLossRatio, 0);
+    }
+    assert(most > 0.01, 'it was seen as a possible loss');
+    assert(
+      Math.abs(client.delivery.packetsPerMs - 10) < 1,
+      `delivered ${client.delivery.packetsPerMs}`,
+    );
+  },
+);
 
 test('evidence begun anew is of packets sent since, however late the reports of older ones come', () => {
   const client = clientOf(1n);
@@ -126,7 +130,7 @@ test('property: reports that come late or twice change nothing', () => {
   );
 });
 
-test('a client has an allowance of requests: a storm is cut, a pause restores it', () => {
+test('a client has an budget of requests: a storm is cut, a pause restores it', () => {
   const client = clientOf(1n);
   const granted = (fromMs: number, forMs: number) => {
     let count = 0;
@@ -148,12 +152,14 @@ test('a client is shown by what it last said, and as silent when it says no more
     id: '0000000000000abc',
     machine: '0000000000000abc',
     host: 'host',
+    label: '',
     address: '10.0.0.9',
     missingChunks: 100,
     provenChunks: 0,
     state: 'joined',
     lossRatio: 0,
     followed: true,
+    receivedPacketsPerSecond: 0,
   });
   let clockUs = 0;
   const shown = (state: Report['state'], afterMs = 0) => {
@@ -166,6 +172,24 @@ test('a client is shown by what it last said, and as silent when it says no more
   assert.equal(shown(ClientState.done, 60_000), 'done');
   assert.equal(shown(ClientState.failed), 'failed');
   assert.equal(shown(ClientState.leaving), 'failed');
+});
+
+test('who ends before its target is open has nothing of the image', () => {
+  const nothing = { missingChunks: 0, provenChunks: 0, receiveBufferBytes: 0 };
+  for (const state of [ClientState.leaving, ClientState.failed]) {
+    const client = clientOf(1n);
+    client.report(reportOf({ ...nothing, state }), 0, 0);
+    assert.equal(client.describe(0).missingChunks, 100);
+    assert.equal(client.hasLeftUnbegun, state === ClientState.leaving);
+  }
+  const begun = clientOf(1n);
+  begun.report(reportOf({ missingChunks: 30, provenChunks: 70 }), 0, 0);
+  begun.report(reportOf({ ...nothing, state: ClientState.leaving, clockUs: 1 }), 0, 1);
+  assert.equal(begun.describe(0).missingChunks, 30);
+  assert.equal(begun.hasLeftUnbegun, false);
+  const whole = clientOf(1n);
+  whole.report(reportOf({ missingChunks: 0, state: ClientState.leaving }), 0, 0);
+  assert.equal(whole.hasLeftUnbegun, false, 'all is at its place, and nothing proven yet');
 });
 
 test('those wait for packets who are not done, and were heard of lately', () => {
@@ -227,11 +251,11 @@ test('few clients all report often; of many, those that lose most among the foll
   });
   clients[1]!.followed = false;
   clients[1]!.delivery.lossRatio = 0.99;
-  const few = clients.slice(0, MOST_SENTINELS);
-  assert.equal(electSentinels(few, 0).length, MOST_SENTINELS);
+  const few = clients.slice(0, MAX_SENTINELS);
+  assert.equal(electSentinels(few, 0).length, MAX_SENTINELS);
   for (const client of few) client.sentinelSinceMs = null;
   const elected = electSentinels(clients, 5);
-  assert.equal(elected.length, MOST_SENTINELS);
+  assert.equal(elected.length, MAX_SENTINELS);
   assert.equal(elected.includes(clients[1]!), false, 'nobody waits for it');
   const others = clients.filter((client) => client.followed && !elected.includes(client));
   const least = Math.min(...elected.map((client) => client.delivery.lossRatio));

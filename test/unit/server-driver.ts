@@ -1,6 +1,12 @@
-/** Drives a server's machine as a real driver would, with a small image in memory and a clock by hand. */
+/**
+ * Drives a server's machine as a real driver would, with a small image in memory and a clock by
+ * hand.
+ */
+
+import assert from 'node:assert/strict';
 import { type BlockMap, BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
+import type { Address } from '../../src/protocol/address.js';
 import { blockOf, chunkOf, kindByteOf, spaceOfKind } from '../../src/protocol/block.js';
 import {
   type BlockRequest,
@@ -16,7 +22,6 @@ import {
   packetLength,
   packetType,
 } from '../../src/protocol/packet.js';
-import type { Peer } from '../../src/server/clients.js';
 import type { ServerConfig } from '../../src/server/config.js';
 import type { ServerEvent } from '../../src/server/events.js';
 import type { ReadOrder, ReadOutcome, Transmit } from '../../src/server/outputs.js';
@@ -25,7 +30,7 @@ import { digestOf } from '../digest.js';
 
 export const SESSION = 0x1122334455667788n;
 export const CLIENT = 5n;
-export const PEER: Peer = { address: '10.0.0.5', port: 40_000 };
+export const PEER: Address = { address: '10.0.0.5', port: 40_000 };
 export const CHUNK_SIZE = 64;
 export const BLOCK_SIZE = 16;
 export const BLOCKS_PER_CHUNK = CHUNK_SIZE / BLOCK_SIZE;
@@ -51,7 +56,7 @@ export function mapOf(chunks: number, zeros: readonly number[] = []): BlockMap {
 export interface Sent {
   atMs: number;
   /** Null: the group. */
-  to: Peer | null;
+  to: Address | null;
   type: PacketTypeName;
   bytes: Buffer;
 }
@@ -71,17 +76,17 @@ export class ServerDriver {
   readonly map: BlockMapBuilder;
   readonly events: ServerEvent[] = [];
   now = 0;
-  #sent: Sent[] = [];
-  readonly #options: DriverOptions;
-  readonly #slots: Buffer[];
-  readonly #reads: { order: ReadOrder; dueMs: number }[] = [];
-  readonly #out = Buffer.alloc(65_536);
+  private sent: Sent[] = [];
+  private readonly options: DriverOptions;
+  private readonly slots: Buffer[];
+  private readonly reads: { order: ReadOrder; dueMs: number }[] = [];
+  private readonly out = Buffer.alloc(65_536);
 
   constructor(options: DriverOptions) {
-    this.#options = options;
+    this.options = options;
     this.map = new BlockMapBuilder(new Geometry(options.chunks * CHUNK_SIZE, CHUNK_SIZE), digestOf);
     const slotCount = options.slotCount ?? 96;
-    this.#slots = Array.from({ length: slotCount }, () => Buffer.alloc(CHUNK_SIZE));
+    this.slots = Array.from({ length: slotCount }, () => Buffer.alloc(CHUNK_SIZE));
     this.session = new ServerSession({
       session: SESSION,
       name: 'disk.img',
@@ -90,7 +95,7 @@ export class ServerDriver {
       serverPort: 18_222,
       blockSize: BLOCK_SIZE,
       map: this.map,
-      slots: this.#slots,
+      slots: this.slots,
       mostTrainBytes: 600,
       ceilingBytesPerMs: Number.POSITIVE_INFINITY,
       delayMs: 0,
@@ -104,8 +109,8 @@ export class ServerDriver {
 
   /** The block map is prepared in full. */
   prepare(): void {
-    const zeros = new Set(this.#options.zeros);
-    for (let chunk = 0; chunk < this.#options.chunks; chunk++) {
+    const zeros = new Set(this.options.zeros);
+    for (let chunk = 0; chunk < this.options.chunks; chunk++) {
       if (zeros.has(chunk)) this.map.setZero(chunk);
       else this.map.setData(chunk, digestOf(contentOf(chunk)));
     }
@@ -129,7 +134,7 @@ export class ServerDriver {
     this.handle(encodeBlockRequest({ ...base, ranges: [], halves: [], ...request }), from);
   }
 
-  report(numbers: Partial<Report>): void {
+  report(numbers: Partial<Report>, from = PEER): void {
     const isDone = numbers.state === ClientState.done;
     this.handle(
       encodeReport({
@@ -145,6 +150,7 @@ export class ServerDriver {
         state: ClientState.receiving,
         ...numbers,
       }),
+      from,
     );
   }
 
@@ -152,27 +158,27 @@ export class ServerDriver {
   run(forMs: number): Sent[] {
     const endMs = this.now + forMs;
     for (; this.now < endMs; this.now++) {
-      this.#pump();
+      this.pump();
       // Disks are never so fast that a read is done in the turn that ordered it.
-      for (const read of this.#reads.splice(0)) {
-        if (read.dueMs > this.now) this.#reads.push(read);
-        else this.session.handleRead(read.order, this.#outcomeOf(read.order), this.now);
+      for (const read of this.reads.splice(0)) {
+        if (read.dueMs > this.now) this.reads.push(read);
+        else this.session.handleRead(read.order, this.outcomeOf(read.order), this.now);
       }
     }
-    const sent = this.#sent;
-    this.#sent = [];
+    const sent = this.sent;
+    this.sent = [];
     return sent;
   }
 
-  #pump(): void {
+  private pump(): void {
     const { session, events } = this;
     for (;;) {
-      const output = session.pollOutput(this.now, this.#out);
+      const output = session.pollOutput(this.now, this.out);
       if (output.kind === 'wait') return;
       if (output.kind === 'read') {
-        this.#reads.push({ order: output, dueMs: this.now + (this.#options.readMs ?? 0) });
+        this.reads.push({ order: output, dueMs: this.now + (this.options.readMs ?? 0) });
       } else if (output.kind === 'transmit') {
-        this.#noteAll(output);
+        this.noteAll(output);
       } else if (output.kind === 'event') {
         // How chunks are compressed is the first that every server says.
         if (output.event.type !== 'compression') events.push(output.event);
@@ -180,26 +186,27 @@ export class ServerDriver {
     }
   }
 
-  #noteAll({ length, to }: Transmit): void {
+  private noteAll({ length, packetBytes, to }: Transmit): void {
     for (let at = 0; at < length; ) {
-      const bytes = packetLength(this.#out, at, length);
-      this.#note(Buffer.from(this.#out.subarray(at, at + bytes)), to);
+      const bytes = packetLength(this.out, at, length);
+      assert.equal(bytes, Math.min(packetBytes, length - at), 'where the kernel cuts it');
+      this.note(Buffer.from(this.out.subarray(at, at + bytes)), to);
       at += bytes;
     }
   }
 
-  #note(bytes: Buffer, to: Peer | null): void {
+  private note(bytes: Buffer, to: Address | null): void {
     const number = packetType(bytes, 0);
     const [type] = Object.entries(PacketType).find(([, value]) => value === number)!;
-    this.#sent.push({ atMs: this.now, to, type: type as PacketTypeName, bytes });
+    this.sent.push({ atMs: this.now, to, type: type as PacketTypeName, bytes });
   }
 
-  #outcomeOf({ chunk, slot }: ReadOrder): ReadOutcome {
-    const { zeros = [], broken = [] } = this.#options;
+  private outcomeOf({ chunk, slot }: ReadOrder): ReadOutcome {
+    const { zeros = [], broken = [] } = this.options;
     if (broken.includes(chunk)) return { kind: 'failed', reason: 'EIO' };
     if (zeros.includes(chunk)) return { kind: 'zero' };
     const bytes = contentOf(chunk);
-    bytes.copy(this.#slots[slot]!);
+    bytes.copy(this.slots[slot]!);
     const digest = digestOf(bytes);
     return { kind: 'data', digest, encodedLength: CHUNK_SIZE, encoding: 0, variant: 0 };
   }

@@ -1,7 +1,8 @@
 /** A network and its clients in a few numbers, to try the server's rate control on. */
+
 import { ClientState } from '../../src/protocol/from-client.js';
 import { advancePosition } from '../../src/protocol/position.js';
-import { Client, electSentinels } from '../../src/server/clients.js';
+import { Client, electSentinels } from '../../src/server/clients/client.js';
 import { RateController, type RateOptions, ROUND_MS } from '../../src/server/rate.js';
 
 export const PACKET_BYTES = 1000;
@@ -21,14 +22,14 @@ export interface PathOptions {
 class Path {
   options: PathOptions;
   readonly client: Client;
-  #sent = 0;
+  private sent = 0;
   /** Packets that go through or are lost add up to whole ones over time. */
-  #through = 0;
+  private through = 0;
   /** What came while the client was busy waits in its socket's buffer. */
-  #unread = 0;
-  #busyMs = 0;
-  #isOut = false;
-  #unseen = 0;
+  private unread = 0;
+  private busyMs = 0;
+  private isOut = false;
+  private unseen = 0;
 
   constructor(id: bigint, options: PathOptions) {
     this.options = options;
@@ -38,39 +39,39 @@ class Path {
 
   carry(packets: number, now: number): void {
     const { packetsPerMs, ownLoss, outageMs } = this.options;
-    this.#isOut = now % 1000 < outageMs;
-    const came = this.#isOut ? 0 : Math.min(packets, packetsPerMs) * (1 - ownLoss);
+    this.isOut = now % 1000 < outageMs;
+    const came = this.isOut ? 0 : Math.min(packets, packetsPerMs) * (1 - ownLoss);
     // A client learns of its losses by what comes after them.
-    if (!this.#isOut) {
-      this.#sent += this.#unseen + packets;
-      this.#unseen = 0;
+    if (!this.isOut) {
+      this.sent += this.unseen + packets;
+      this.unseen = 0;
     } else {
-      this.#unseen += packets;
+      this.unseen += packets;
     }
-    if (this.#busyMs > 0) {
-      this.#busyMs--;
-      this.#unread += came;
+    if (this.busyMs > 0) {
+      this.busyMs--;
+      this.unread += came;
     } else {
-      this.#through += this.#unread + came;
-      this.#unread = 0;
+      this.through += this.unread + came;
+      this.unread = 0;
     }
   }
 
   /** For so long from now on the client reports, but takes no packets. */
   pause(forMs: number): void {
-    this.#busyMs = forMs;
+    this.busyMs = forMs;
   }
 
   report(now: number, position: number): void {
     // Nothing new to tell.
-    if (this.#isOut) return;
+    if (this.isOut) return;
     this.client.report(
       {
         session: 1n,
         client: this.client.id,
         position,
-        packetsReceived: Math.floor(this.#through) >>> 0,
-        packetsLost: Math.floor(this.#sent - this.#through - this.#unread) >>> 0,
+        packetsReceived: Math.floor(this.through) >>> 0,
+        packetsLost: Math.floor(this.sent - this.through - this.unread) >>> 0,
         clockUs: (now * 1000) >>> 0,
         missingChunks: 1000,
         provenChunks: 0,
@@ -90,7 +91,7 @@ export class Network {
   now = 0;
   sentPackets = 0;
   position = 0;
-  #credit = 0;
+  private credit = 0;
 
   constructor(options: Partial<RateOptions>, ...paths: Partial<PathOptions>[]) {
     this.rate = new RateController({
@@ -123,9 +124,9 @@ export class Network {
   run(forMs: number, busyShare = 1): void {
     const endMs = this.now + forMs;
     for (; this.now < endMs; this.now++) {
-      this.#credit += this.packetsPerMs * busyShare;
-      const packets = Math.floor(this.#credit);
-      this.#credit -= packets;
+      this.credit += this.packetsPerMs * busyShare;
+      const packets = Math.floor(this.credit);
+      this.credit -= packets;
       this.position = advancePosition(this.position, packets);
       this.sentPackets += packets;
       this.rate.sent(packets * PACKET_BYTES);

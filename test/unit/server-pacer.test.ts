@@ -11,17 +11,17 @@ class Sender {
   sentBytes = 0;
   /** Bytes that went at one moment, at most. */
   largestBurstBytes = 0;
-  readonly #pacer = new Pacer();
+  private readonly pacer = new Pacer();
 
   constructor(private readonly trainBytes: number) {
-    this.#pacer.rest(0);
+    this.pacer.rest(0);
   }
 
   /** Sends all that may go now. */
   send(): void {
     let burst = 0;
-    while (this.#pacer.nextMs <= this.now) {
-      this.#pacer.sent(this.now, this.trainBytes, RATE_BYTES_PER_MS);
+    while (this.pacer.nextMs <= this.now) {
+      this.pacer.sent(this.now, this.trainBytes, RATE_BYTES_PER_MS);
       burst += this.trainBytes;
       assert(burst < 1e6, 'a burst has an end');
     }
@@ -31,14 +31,14 @@ class Sender {
 
   /** Waits for the next due time, wakes `lateMs` after it, and sends. */
   wake(lateMs: number): void {
-    this.now = Math.max(this.now, this.#pacer.nextMs) + lateMs;
+    this.now = Math.max(this.now, this.pacer.nextMs) + lateMs;
     this.send();
   }
 
   /** Nothing to send until `untilMs`. */
   rest(untilMs: number): void {
     this.now = untilMs;
-    this.#pacer.rest(untilMs);
+    this.pacer.rest(untilMs);
   }
 
   /** How far what went is behind the schedule, in ms; negative when ahead. */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BlockMapBuilder } from '../../src/image/block-map.js';
 import { Geometry } from '../../src/image/geometry.js';
 import type { ReadOutcome } from '../../src/server/outputs.js';
-import { Preparation } from '../../src/server/preparation.js';
+import { Preparation } from '../../src/server/source/preparation.js';
 import { digestOf } from '../digest.js';
 
 const CHUNKS = 20;

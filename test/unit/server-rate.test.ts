@@ -66,18 +66,22 @@ for (const ownLoss of [0.01, 0.05, 0.15]) {
 
 for (const outageMs of [50, 200]) {
   for (const paths of [1, 4]) {
-    test(`a path that carries nothing for ${outageMs} ms of each second, of ${paths}, sets no rate`, () => {
-      const others = Array<object>(paths - 1).fill({});
-      const network = new Network(
-        { ceilingBytesPerMs: 20 * PACKET_BYTES },
-        { outageMs },
-        ...others,
-      );
-      network.run(4000);
-      const sent = network.measure(10_000);
-      assert(sent > 0.95 * 20, `${sent} packets/ms sent`);
-      assert(network.clients()[0]!.followed);
-    });
+    test(
+      `a path that carries nothing for ${outageMs} ms of each second, of ${paths}, sets no ` +
+        `rate`,
+      () => {
+        const others = Array<object>(paths - 1).fill({});
+        const network = new Network(
+          { ceilingBytesPerMs: 20 * PACKET_BYTES },
+          { outageMs },
+          ...others,
+        );
+        network.run(4000);
+        const sent = network.measure(10_000);
+        assert(sent > 0.95 * 20, `${sent} packets/ms sent`);
+        assert(network.clients()[0]!.followed);
+      },
+    );
   }
 }
 

@@ -59,6 +59,8 @@ test('a map request is answered to who asked, and a status tells the group', () 
     streamAddress: '',
     requestWindowMs: 1,
     reportIntervalMs: 20,
+    isJoined: true,
+    seal: null,
     name: 'disk.img',
   });
   assert.equal(ofType(sent, 'status')[0]!.to, null);
@@ -180,19 +182,23 @@ test('the root of a map that nobody waits for stays here', () => {
   assert.deepEqual(ofType(driver.run(500), 'block'), []);
 });
 
-test('of a chunk that lacks little, just the missing blocks go out; one that lacks much goes whole', () => {
-  const driver = new ServerDriver({ chunks: 10 });
-  driver.join();
-  driver.ask({
-    halves: [
-      { chunk: 7, runs: [range(2, 1)] },
-      { chunk: 3, runs: [range(0, 2)] },
-      { chunk: 5, runs: [range(0, 1), range(2, 2)] },
-    ],
-  });
-  const blocks = blocksOf(driver.run(100));
-  assert.deepEqual([...blocks].sort(), ['3/0', '3/1', '7/2', ...blocksOfChunks([5])].sort());
-});
+test(
+  'of a chunk that lacks little, just the missing blocks go out; one that lacks much goes ' +
+    'whole',
+  () => {
+    const driver = new ServerDriver({ chunks: 10 });
+    driver.join();
+    driver.ask({
+      halves: [
+        { chunk: 7, runs: [range(2, 1)] },
+        { chunk: 3, runs: [range(0, 2)] },
+        { chunk: 5, runs: [range(0, 1), range(2, 2)] },
+      ],
+    });
+    const blocks = blocksOf(driver.run(100));
+    assert.deepEqual([...blocks].sort(), ['3/0', '3/1', '7/2', ...blocksOfChunks([5])].sort());
+  },
+);
 
 test('a second client that asks for the same while it is on its way costs nothing', () => {
   const driver = new ServerDriver({ chunks: 20 });
@@ -231,18 +237,22 @@ test('chunks that cannot be read are left out, and the rest is sent', () => {
   assert.equal(statusesOf(sent).at(-1)!.isIdle, true);
 });
 
-test('a client that comes back after a silence learns where the stream is, and gets what it missed', () => {
-  const driver = new ServerDriver({ chunks: 4 });
-  driver.join();
-  driver.ask({ ranges: [range(0, 4)] });
-  driver.run(20_000);
-  // It saw nothing of it: as of its position, all is still to come.
-  driver.ask({ ranges: [range(0, 4)] });
-  const [status] = statusesOf(driver.run(1000));
-  assert.equal(status?.position, 17);
-  driver.ask({ asOfPosition: status!.position, ranges: [range(0, 4)] });
-  assert.deepEqual(blocksOf(driver.run(1000)), blocksOfChunks(numbers(0, 4)));
-});
+test(
+  'a client that comes back after a silence learns where the stream is, and gets what it ' +
+    'missed',
+  () => {
+    const driver = new ServerDriver({ chunks: 4 });
+    driver.join();
+    driver.ask({ ranges: [range(0, 4)] });
+    driver.run(20_000);
+    // It saw nothing of it: as of its position, all is still to come.
+    driver.ask({ ranges: [range(0, 4)] });
+    const [status] = statusesOf(driver.run(1000));
+    assert.equal(status?.position, 17);
+    driver.ask({ asOfPosition: status!.position, ranges: [range(0, 4)] });
+    assert.deepEqual(blocksOf(driver.run(1000)), blocksOfChunks(numbers(0, 4)));
+  },
+);
 
 test('a report of the end is answered every time, and announced once', () => {
   const driver = new ServerDriver({ chunks: 4 });
@@ -355,4 +365,12 @@ test('no client can have seen what was not sent: its report and request count fo
   driver.ask({ asOfPosition: status!.position, ranges: [range(0, 4)] });
   assert.deepEqual(blocksOf(driver.run(50)), blocksOfChunks(numbers(0, 4)));
   assert.equal(driver.session.progress(driver.now).clients[0]!.missingChunks, 7);
+});
+
+test('the last word of a client that forged blocks led ahead of the stream counts', () => {
+  const driver = new ServerDriver({ chunks: 5 });
+  driver.join();
+  driver.run(1);
+  driver.report({ position: 1_000_000, state: ClientState.done });
+  assert.equal(driver.session.doneCount, 1);
 });

@@ -14,8 +14,8 @@ import {
   spaceOfKind,
 } from '../../src/protocol/block.js';
 import { PacketType, packetLength, packetType } from '../../src/protocol/packet.js';
-import { ChunkCache } from '../../src/server/chunk-cache.js';
-import { Stream } from '../../src/server/stream.js';
+import { ChunkCache } from '../../src/server/stream/chunk-cache.js';
+import { Stream } from '../../src/server/stream/stream.js';
 import { digestOf } from '../digest.js';
 
 const BLOCK_BYTES = 16;

@@ -14,7 +14,7 @@ import {
 } from '../../src/protocol/block.js';
 import { packetLength, packetSession } from '../../src/protocol/packet.js';
 import { advancePosition, positionsBetween } from '../../src/protocol/position.js';
-import { type BlockSource, Train } from '../../src/server/train.js';
+import { type BlockSource, Train } from '../../src/server/stream/train.js';
 
 const SESSION = 0xfedcba9876543210n;
 const BLOCK_SIZE = 32;

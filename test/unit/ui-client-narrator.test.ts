@@ -15,9 +15,11 @@ const GB = 1e9;
 function clientProgress(changes: Partial<ClientProgress> = {}): ClientProgress {
   return {
     state: 'receiving',
+    awaitedClients: null,
     sizeBytes: 4 * GB,
     writtenBytes: 0,
     provenBytes: 0,
+    freeBytes: 0,
     keptBytes: 0,
     differingChunks: 0,
     differingBytes: 0,
@@ -56,6 +58,16 @@ const found: ClientEvent = {
   },
 };
 
+test('whose signature holds is one line, safe for a terminal', () => {
+  const { narrator } = client();
+  const signed = {
+    type: 'image-signed',
+    keyId: '1F3A9AE45CB37779',
+    comment: 'lab\u001b 7',
+  } as const;
+  assert.equal(narrator.tell(signed), 'signed by key 1F3A9AE45CB37779 (lab\ufffd 7)');
+});
+
 test('a client tells what it listens to, finds and writes', () => {
   const { narrator } = client();
   assert.equal(narrator.status(), undefined);
@@ -67,9 +79,12 @@ test('a client tells what it listens to, finds and writes', () => {
       interface: 'eth0',
       transport: 'plain sockets',
     }),
-    'listening to [ff02::7]:16000 on eth0 (plain sockets)',
+    'listening to [ff02::7]:16000 on eth0',
   );
-  assert.equal(narrator.tell(found), "found 'lab\u{fffd}.img', 4.00 GB, at 10.0.0.1");
+  assert.equal(
+    narrator.tell(found),
+    "found 'lab\u{fffd}.img', 4.00 GB, its map still being made, at 10.0.0.1",
+  );
   const target = { path: '/dev/sda', kind: 'device', description: 'disk, 500 GB' } as const;
   assert.equal(
     narrator.tell({ type: 'target', ...target, resumed: false, purpose: 'copy' }),

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { Failure } from '../../src/failure.js';
 import { JsonPrinter, jsonErrorLine } from '../../src/ui/json-printer.js';
 import { LogPrinter } from '../../src/ui/log-printer.js';
-import { fitStatus, TerminalPrinter } from '../../src/ui/terminal-printer.js';
+import { fitStatus, TerminalPrinter, wrapWords } from '../../src/ui/terminal-printer.js';
 import type { Narrator, Status, TextSink } from '../../src/ui/watcher.js';
 
 /** An event that says all: a line to keep, a state to show, or the end. */
@@ -12,13 +12,22 @@ interface Step {
   line?: string;
   state?: string;
   text?: string;
+  /** Lines to stand above the status. */
+  table?: string[];
   end?: boolean;
+  isAlarming?: boolean;
 }
 
 class StepNarrator implements Narrator<Step> {
   private current: Status | undefined;
+  private lines: string[] = [];
+
+  table(_columns: number, mostLines: number): string[] {
+    return this.lines.slice(0, mostLines);
+  }
 
   tell(step: Step): string | undefined {
+    if (step.table !== undefined) this.lines = step.table;
     if (step.state !== undefined) {
       const parts = [
         { text: step.state, rank: 1 },
@@ -30,47 +39,65 @@ class StepNarrator implements Narrator<Step> {
     return step.line;
   }
 
+  isAlarming(step: Step): boolean {
+    return step.isAlarming ?? false;
+  }
+
   status(): Status | undefined {
     return this.current;
   }
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal reads them
-const CONTROLS = /(\u001b\[K|[\r\n])/;
+const CONTROLS = /(\u001b\[\d*[AJK]|[\r\n])/;
 
-/** A terminal of one colour: knows carriage return, line feed and clear-to-end. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal reads them
+const UP = /^\u001b\[(\d+)A$/;
+
+/** A terminal of one colour: knows carriage return, line feed, the way up, and clearing. */
 class Screen implements TextSink {
   raw = '';
   writes = 0;
-  constructor(readonly columns: number) {}
+  /** Takes nothing that says how things are just now. */
+  isSlow = false;
 
-  write(text: string): void {
+  constructor(
+    readonly columns: number,
+    readonly rows = 24,
+  ) {}
+
+  write(text: string, isPassing = false): boolean {
+    if (this.isSlow && isPassing) return false;
     this.raw += text;
     this.writes += 1;
+    return true;
   }
 
   get lines(): string[] {
     const lines = [''];
     let column = 0;
+    let row = 0;
     for (const token of this.raw.split(CONTROLS)) {
-      const line = lines.at(-1)!;
+      const line = lines[row]!;
+      const up = UP.exec(token);
       if (token === '\r') column = 0;
       else if (token === '\n') {
-        lines.push('');
+        if (++row === lines.length) lines.push('');
         column = 0;
-      } else if (token === '\u001b[K') lines[lines.length - 1] = line.slice(0, column);
-      else {
-        lines[lines.length - 1] = line.slice(0, column) + token + line.slice(column + token.length);
-        column += token.length;
-      }
+      } else if (up !== null) row -= Number(up[1]);
+      else if (token === '\u001b[J') lines.length = row + 1;
+      if (token === '\u001b[K' || token === '\u001b[J') lines[row] = line.slice(0, column);
+      if (CONTROLS.test(token)) continue;
+      lines[row] = line.slice(0, column) + token + line.slice(column + token.length);
+      column += token.length;
     }
     return lines;
   }
 }
 
-function terminal(columns = 40) {
+function terminal(columns = 40, rows = 24) {
   const clock = { nowMs: 0 };
-  const screen = new Screen(columns);
+  const screen = new Screen(columns, rows);
   const printer = new TerminalPrinter(new StepNarrator(), screen, () => clock.nowMs);
   return { clock, screen, printer };
 }
@@ -87,6 +114,45 @@ test('the terminal shows one live line below the lines that stay', () => {
   printer.observe({ line: 'proven', end: true });
   printer.close();
   assert.deepEqual(screen.lines, ['found an image', 'noted', 'proven', '']);
+});
+
+test('what must not be overlooked is red on a terminal, and plain in a log', () => {
+  const screen = new Screen(80);
+  const terminal = new TerminalPrinter(new StepNarrator(), screen, () => 0);
+  terminal.observe({ line: 'WARNING: disks are lost', isAlarming: true });
+  terminal.observe({ line: 'all is well' });
+  assert(screen.raw.includes('\u001b[1;31mWARNING: disks are lost\u001b[0m'), screen.raw);
+  assert(screen.raw.includes('\rall is well') || screen.raw.includes('\nall is well'), screen.raw);
+  const log = new Screen(80);
+  const printer = new LogPrinter('multiserver', new StepNarrator(), log, () => 0);
+  printer.observe({ line: 'WARNING: disks are lost', isAlarming: true });
+  assert.equal(log.raw, 'multiserver: WARNING: disks are lost\n');
+});
+
+test('a table stands between the lines that stay and the status, and fits the window', () => {
+  const { clock, screen, printer } = terminal(40, 7);
+  printer.observe({ line: 'begun' });
+  printer.observe({ state: 'sending', text: '1 %', table: ['pc-1', 'pc-2', 'pc-3', 'pc-4'] });
+  clock.nowMs = 100;
+  printer.observe({ state: 'sending', text: '2 %' });
+  assert.deepEqual(screen.lines, ['begun', 'pc-1', 'pc-2', 'pc-3', 'sending  2 %']);
+  printer.observe({ line: 'pc-1 is done', table: ['pc-2'] });
+  assert.deepEqual(screen.lines, ['begun', 'pc-1 is done', 'pc-2', 'sending  2 %']);
+  printer.observe({ line: 'ended', end: true, table: [] });
+  printer.close();
+  assert.deepEqual(screen.lines, ['begun', 'pc-1 is done', 'ended', '']);
+});
+
+test('what a slow terminal was not shown is not taken for shown', () => {
+  const { clock, screen, printer } = terminal();
+  printer.observe({ line: 'begun', state: 'sending', text: '1 %', table: ['pc-1'] });
+  screen.isSlow = true;
+  clock.nowMs = 200;
+  printer.observe({ table: ['pc-1', 'pc-2', 'pc-3'] });
+  screen.isSlow = false;
+  clock.nowMs = 400;
+  printer.observe({ table: ['pc-4', 'pc-5'] });
+  assert.deepEqual(screen.lines, ['begun', 'pc-4', 'pc-5', 'sending  1 %']);
 });
 
 test('the terminal redraws at most ten times a second, and not at all without news', () => {
@@ -149,7 +215,7 @@ test('the status is always narrower than the terminal', () => {
 function log() {
   const clock = { nowMs: 0 };
   const lines: string[] = [];
-  const out = { write: (text: string) => lines.push(text) };
+  const out = { write: (text: string) => lines.push(text) > 0 };
   const printer = new LogPrinter('prog', new StepNarrator(), out, () => clock.nowMs);
   return { clock, lines, printer };
 }
@@ -195,6 +261,7 @@ test('JSON has one object a line: the time, the name of the event, its fields', 
   const out = {
     write(part: string) {
       text += part;
+      return true;
     },
   };
   const time = new Date('2030-01-02T03:04:05.678Z');
@@ -218,4 +285,21 @@ test('a failure in JSON has its kind, its code, its sentence and the exit status
     message: 'too small',
     exitStatus: 3,
   });
+});
+
+test('a terminal breaks long lines between words, and sets the rest in', () => {
+  const line = 'the interface eth0 has no carrier: plug the cable in, or name another one with -i';
+  const lines = wrapWords(line, 40);
+  assert.deepEqual(lines, [
+    'the interface eth0 has no carrier: plug',
+    '  the cable in, or name another one',
+    '  with -i',
+  ]);
+  fc.assert(
+    fc.property(fc.array(fc.stringMatching(/^[a-z]{1,15}$/), { minLength: 1 }), (words) => {
+      const wrapped = wrapWords(words.join(' '), 40);
+      for (const part of wrapped) assert(part.length < 40, part);
+      assert.equal(wrapped.map((part) => part.trim()).join(' '), words.join(' '));
+    }),
+  );
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServedClient, ServerProgress } from '../../src/server/events.js';
+import type { FleetMember, ServedClient, ServerProgress } from '../../src/server/events.js';
 import { ServerNarrator } from '../../src/ui/server-narrator.js';
 import { fitStatus } from '../../src/ui/terminal-printer.js';
 import type { Narrator } from '../../src/ui/watcher.js';
@@ -12,10 +12,11 @@ function statusOf<Event>(narrator: Narrator<Event>, columns = 300): string | und
 
 const GB = 1e9;
 
-function served(changes: Partial<ServedClient> = {}): ServedClient {
+function served(changes: Partial<ServedClient> = {}): FleetMember {
   return {
     id: '0123456789abcdef',
     host: 'pc-07',
+    label: '',
     address: '10.0.0.7',
     machine: '00000000000000aa',
     missingChunks: 1,
@@ -23,6 +24,15 @@ function served(changes: Partial<ServedClient> = {}): ServedClient {
     state: 'receiving',
     lossRatio: 0,
     followed: true,
+    receivedPacketsPerSecond: 0,
+    identity: {},
+    holdsCopy: false,
+    isReleased: false,
+    elapsedMs: 0,
+    totalLossRatio: 0,
+    silentMs: 0,
+    trouble: 0,
+    reason: '',
     ...changes,
   };
 }
@@ -30,6 +40,9 @@ function served(changes: Partial<ServedClient> = {}): ServedClient {
 function serverProgress(changes: Partial<ServerProgress> = {}): ServerProgress {
   return {
     state: 'sending',
+    awaitedClients: null,
+    presentCount: 0,
+    underWayCount: 0,
     preparedRatio: 1,
     chunkCount: 4000,
     pendingChunks: 3000,
@@ -53,6 +66,25 @@ function server() {
   return { clock, narrator, progress };
 }
 
+test('what must not be overlooked is said as such, and who can start from the network', () => {
+  const { narrator } = server();
+  const warning = { type: 'warning', text: 'disks are lost' } as const;
+  assert.equal(narrator.tell(warning), 'WARNING: disks are lost');
+  assert.equal(narrator.isAlarming(warning), true);
+  const netboot = {
+    type: 'netboot',
+    address: '10.0.0.1',
+    serverPort: 7500,
+    mode: 'proxy',
+    isUnattended: false,
+  } as const;
+  assert.equal(narrator.isAlarming(netboot), false);
+  assert.match(
+    narrator.tell(netboot)!,
+    /network of 10\.0\.0\.1 .*beside its DHCP server, .* TCP port 7500\); each asks for a 'yes'/,
+  );
+});
+
 test('a server tells what it serves, who comes, who is done and who fails', () => {
   const { narrator } = server();
   assert.equal(
@@ -69,8 +101,8 @@ test('a server tells what it serves, who comes, who is done and who fails', () =
       ceilingBitsPerSecond: 1000,
       transport: 'plain sockets',
     }),
-    "serving 'lab.img', 4.00 GB, to 225.0.20.10:16000 on eth0 (plain sockets, blocks of 1448 " +
-      'bytes), requests to port 7500, at most 1.00 kbit/s',
+    "serving 'lab.img', 4.00 GB, to 225.0.20.10:16000 on eth0, " +
+      'requests to port 7500, at most 1.00 kbit/s',
   );
   assert.equal(
     narrator.tell({ type: 'client-joined', client: served() }),
@@ -80,10 +112,10 @@ test('a server tells what it serves, who comes, who is done and who fails', () =
     narrator.tell({ type: 'client-done', client: served({ host: '' }), doneCount: 1 }),
     'client 10.0.0.7 holds a proven copy (1 done)',
   );
-  const client = served({ host: 'e\u001b[2J' });
+  const client = { ...served({ host: 'e\u001b[2J' }), reason: 'no space\u001b is left' };
   assert.equal(
     narrator.tell({ type: 'client-failed', client, reason: 'failed' }),
-    'client e\u{fffd}[2J (10.0.0.7) failed; it says why itself',
+    'client e\u{fffd}[2J (10.0.0.7) failed: no space\u{fffd} is left',
   );
   assert.equal(
     narrator.tell({ type: 'client-failed', client, reason: 'left' }),
@@ -126,7 +158,8 @@ test('a server shows its pass, its rate, what is pending and its clients', () =>
   });
   assert.equal(
     statusOf(narrator),
-    'sending  pass 1 at  25.0 %  800 Mbit/s  3,000 chunks pending  map 50.0 %  2 clients  ' +
+    'sending  pass 1 at  25.0 %  800 Mbit/s  3,000 chunks pending  -:-- left  map 50.0 %  2 ' +
+      'clients  ' +
       '1 done  1 slow  1 silent  worst loss 2.0 %',
   );
 });
@@ -160,7 +193,74 @@ test('the last line of a server counts clients, blocks and bytes', () => {
       ratio: 8 / 3.4,
     }),
     'served 12 clients: an image of 8.00 GB, 2,345,678 blocks, ' +
-      '3.40 GB on the wire (2.4 to 1), in 45 s',
+      '3.40 GB over the network, 2.4 times less, in 45 s',
   );
   assert.equal(narrator.status(), undefined);
+});
+
+test('when the server leaves, it sums up what became of whom', () => {
+  const { narrator } = server();
+  narrator.tell({ type: 'progress', progress: serverProgress({ chunkCount: 10 }) });
+  const mac = '52:54:00:12:34:56';
+  narrator.tell({ type: 'client-done', client: served(), doneCount: 1 });
+  const clients = [
+    served({ host: 'pc-04', state: 'receiving', missingChunks: 3 }),
+    { ...served({ host: 'pc-01', state: 'done' }), holdsCopy: true, identity: { mac } },
+    { ...served({ host: 'pc-02', state: 'failed' }), reason: 'the disk is full' },
+    served({ host: 'pc-03', state: 'silent' }),
+  ];
+  assert.equal(
+    narrator.tell({ type: 'summary', clients }),
+    `1 done: pc-01 (10.0.0.7) ${mac}\n` +
+      '1 failed or stopped: pc-02 (10.0.0.7) (the disk is full)\n' +
+      '1 silent: pc-03 (10.0.0.7)\n' +
+      '1 under way: pc-04 (10.0.0.7) at 70.0 %',
+  );
+});
+
+test('a name has what its operator calls it first, and the rest in brackets', () => {
+  const { narrator } = server();
+  const joined = (changes: Partial<ServedClient>) =>
+    narrator.tell({ type: 'client-joined', client: served(changes) });
+  assert.equal(joined({ label: 'desk 7' }), 'client desk 7 (pc-07, 10.0.0.7) joined');
+  assert.equal(joined({ label: 'pc-07' }), 'client pc-07 (10.0.0.7) joined');
+  assert.equal(joined({ label: 'desk 7', host: '' }), 'client desk 7 (10.0.0.7) joined');
+  assert.equal(joined({ host: '10.0.0.7' }), 'client 10.0.0.7 joined');
+});
+
+test('a failure that another target has mended is named last', () => {
+  const { narrator } = server();
+  const mac = '52:54:00:12:34:56';
+  const clients: FleetMember[] = [
+    { ...served({ state: 'failed' }), identity: { mac }, silentMs: 9000, reason: 'too small' },
+    { ...served({ state: 'done', label: 'desk 7' }), identity: { mac }, holdsCopy: true },
+    { ...served({ state: 'failed', host: 'pc-08' }), reason: 'the disk is full' },
+  ];
+  narrator.tell({ type: 'client-done', client: clients[1]!, doneCount: 1 });
+  const failedEarlier = 'failed earlier, with another target, on machines that are done';
+  assert.equal(
+    narrator.tell({ type: 'summary', clients }),
+    `1 done: desk 7 (pc-07, 10.0.0.7) ${mac}\n` +
+      '1 failed or stopped: pc-08 (10.0.0.7) (the disk is full)\n' +
+      `1 ${failedEarlier}: pc-07 (10.0.0.7) ${mac} (too small)`,
+  );
+  const later = [
+    { ...clients[0]!, silentMs: 0 },
+    { ...clients[1]!, silentMs: 9000 },
+  ];
+  assert.match(narrator.tell({ type: 'summary', clients: later })!, /^1 failed or stopped: pc-07/m);
+});
+
+test('copies that are not counted are said so where they are summed up', () => {
+  const { narrator } = server();
+  const clients = ['a', 'b', 'c'].map((host) => ({
+    ...served({ host, state: 'done' }),
+    holdsCopy: true,
+  }));
+  narrator.tell({ type: 'client-done', client: clients[0]!, doneCount: 1 });
+  assert.equal(
+    narrator.tell({ type: 'summary', clients }),
+    '3 done (counted as 1: without a key, one at each address): ' +
+      'a (10.0.0.7), b (10.0.0.7), c (10.0.0.7)',
+  );
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { formatExactBytes } from '../../src/sizes.js';
 import { RateMeter } from '../../src/ui/rate-meter.js';
 import { safeJson, safeText } from '../../src/ui/safe-text.js';
 import {
@@ -25,6 +26,11 @@ test('bytes and rates have three digits and decimal prefixes', () => {
   assert.equal(formatBytes(9.996e6), '10.0 MB');
   assert.equal(formatRate(812e6), '812 Mbit/s');
   assert.equal(formatRate(0), '0 bit/s');
+});
+
+test('an exact size has its short form beside it where that helps', () => {
+  assert.equal(formatExactBytes(999), '999 bytes');
+  assert.equal(formatExactBytes(41_943_040), '41943040 bytes (41.9 MB)');
 });
 
 test('a size never takes more room than the status line keeps for it', () => {

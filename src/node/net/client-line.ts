@@ -1,51 +1,55 @@
 /**
- * The client's line to the network: the group that it listens to, requests, and answers to them. It is kept
- * up while interfaces and addresses change, and says what is wrong when nothing comes or goes.
+ * The client's line to the network: the group that it listens to, requests, and answers to them. It
+ * is kept up while interfaces and addresses change, and says what is wrong when nothing comes or
+ * goes.
  */
-import type dgram from 'node:dgram';
-import { now } from '../clock.js';
-import { debugLog } from '../debug-log.js';
+
+import type { Address } from '../../protocol/address.js';
+import { type CopyPlace, type StallWatch, watchClient } from '../doctor/stall.js';
 import type { ClientOptions } from '../options.js';
-import { causeOfSilence, type NetCounters, readCounters } from './diagnosis.js';
-import { type GroupHandler, type GroupReceiver, openGroupReceiver } from './group-receiver.js';
+import { now } from '../system/clock.js';
+import { debugLog } from '../system/debug-log.js';
+import type { GroupHandler, GroupReceiver } from './group-socket.js';
+import { LastingSocket } from './lasting-socket.js';
 import { SilenceWatch } from './membership.js';
 import type { ChosenInterface } from './network-interface.js';
+import { openGroupReceiver } from './open-group.js';
+import { ReadTrouble } from './read-trouble.js';
 import { sendByAgain, startRenewing } from './renewal.js';
 import { openRequestSocket } from './request-socket.js';
-import { SendTrouble, type TroubleNews, troubleText } from './send-trouble.js';
+import { sendTroubleText, Trouble, type TroubleNews } from './trouble.js';
 
 const debug = debugLog('multiclient:requests');
 
 /** A server that is there speaks every second, once it is asked. */
 const SILENCE_MS = 3000;
-/** With answers, but nothing of the group for so long, the likely cause is told. */
-const EXPLAIN_AFTER_MS = 5000;
+/** How often it is looked at whether the copy gets on. */
+const LOOK_MS = 2000;
 
-export interface Destination {
-  address: string;
-  port: number;
-}
-
-export interface ClientLineHandler extends GroupHandler {
-  onAnswer: (bytes: Buffer, from: Destination) => void;
-  /** What the operator should know. */
-  onNotice: (text: string) => void;
-  /** Where the stream is to come from; null once something of it has come. */
-  awaitedStream: () => string | null;
+interface ClientLineHandler extends GroupHandler {
+  onAnswer: (bytes: Buffer, from: Address) => void;
+  /**
+   * Whether enough of the image came since the last look, or nothing is to come.
+   * @param isHeard something of the group came since
+   */
+  isWell: (isHeard: boolean) => boolean;
+  /** How far the copy is. */
+  place: () => CopyPlace;
 }
 
 export class ClientLine {
-  readonly #options: ClientOptions;
-  readonly #chosen: ChosenInterface;
-  readonly #handler: ClientLineHandler;
-  readonly #socket: dgram.Socket;
-  readonly #silence = new SilenceWatch(SILENCE_MS, now());
-  readonly #trouble = new SendTrouble();
-  #hasHeard = false;
-  /** How far packets got when the server had just answered; null while there is nothing to explain. */
-  #countersAtBegin: NetCounters | null = null;
-  #beganMs = 0;
-  readonly #renewal: NodeJS.Timeout;
+  private readonly options: ClientOptions;
+  private readonly chosen: ChosenInterface;
+  private readonly handler: ClientLineHandler;
+  private readonly requests: LastingSocket;
+  private readonly silence = new SilenceWatch(SILENCE_MS, now());
+  private readonly trouble = new Trouble();
+  private hasHeard = false;
+  /** Since it was last looked at whether the copy gets on. */
+  private isHeard = false;
+  private readonly stall: StallWatch;
+  private readonly renewal: NodeJS.Timeout;
+  private readonly looking: NodeJS.Timeout;
   /** The group. */
   readonly receiver: GroupReceiver;
 
@@ -54,16 +58,18 @@ export class ClientLine {
     chosen: ChosenInterface,
     handler: ClientLineHandler,
     receiver: GroupReceiver,
-    socket: dgram.Socket,
+    requests: LastingSocket,
   ) {
-    this.#options = options;
-    this.#chosen = chosen;
-    this.#handler = handler;
-    this.#socket = socket;
+    this.options = options;
+    this.chosen = chosen;
+    this.handler = handler;
+    this.requests = requests;
     this.receiver = receiver;
-    const renew = (now: ChosenInterface) => this.#renew(now);
-    this.#renewal = startRenewing(options.interface, options.group, renew, handler.onNotice);
-    socket.on('message', (bytes, { address, port }) => handler.onAnswer(bytes, { address, port }));
+    this.stall = watchClient(options, chosen, handler.place, handler.onNotice);
+    // Also while the interface is away: that is a cause to be named.
+    this.looking = setInterval(() => this.look(), LOOK_MS);
+    const renew = (now: ChosenInterface) => this.renew(now);
+    this.renewal = startRenewing(options.interface, options.group, renew, handler.onNotice);
   }
 
   /** @throws Failure when the port is taken, or the group cannot be joined */
@@ -72,79 +78,85 @@ export class ClientLine {
     chosen: ChosenInterface,
     handler: ClientLineHandler,
   ): Promise<ClientLine> {
-    const { group, port, ttl, offload } = options;
+    const { group, port, ttl, offload, ownsProcess = true } = options;
     let line: ClientLine | null = null;
     const receiver = await openGroupReceiver(
-      { group, port, chosen, ttl, offload },
+      { group, port, chosen, ttl, offload, ownsProcess },
       {
         ...handler,
         onPackets: (bytes, start, end, address) => {
-          if (line !== null) line.#hasHeard = true;
+          line?.hear();
           return handler.onPackets(bytes, start, end, address);
         },
       },
     );
-    const socket = await openRequestSocket(options, chosen);
-    line = new ClientLine(options, chosen, handler, receiver, socket);
+    const requests = await LastingSocket.open(
+      {
+        open: () => openRequestSocket(options, chosen),
+        onMessage: (bytes, { address, port }) => handler.onAnswer(bytes, { address, port }),
+      },
+      new ReadTrouble("servers' answers", handler.onNotice),
+    );
+    line = new ClientLine(options, chosen, handler, receiver, requests);
     return line;
   }
 
-  #renew(chosen: ChosenInterface): boolean {
-    sendByAgain(this.#socket, chosen);
-    this.#explainSilence(chosen.label);
-    if (this.#hasHeard) this.#silence.hear(now());
-    this.#hasHeard = false;
-    return this.receiver.tendMembership(chosen, this.#silence.isDue(now()));
+  private hear(): void {
+    this.hasHeard = true;
+    this.isHeard = true;
+  }
+
+  private look(): void {
+    this.stall.note(this.handler.isWell(this.isHeard));
+    this.isHeard = false;
+  }
+
+  private renew(chosen: ChosenInterface): boolean {
+    if (this.requests.current !== null) sendByAgain(this.requests.current, chosen);
+    if (this.hasHeard) this.silence.hear(now());
+    this.hasHeard = false;
+    return this.receiver.tendMembership(chosen, this.silence.isDue(now()));
   }
 
   /** The server has answered: its stream is to come. */
   awaitStream(): void {
-    this.#countersAtBegin = readCounters();
-    this.#beganMs = now();
-  }
-
-  /** The server answers, and nothing of the group comes: says why, once. */
-  #explainSilence(interfaceName: string): void {
-    const before = this.#countersAtBegin;
-    if (before === null || now() - this.#beganMs < EXPLAIN_AFTER_MS) return;
-    this.#countersAtBegin = null;
-    const stream = this.#handler.awaitedStream();
-    if (stream === null) return;
-    const { group, port } = this.#options;
-    this.#handler.onNotice(causeOfSilence(interfaceName, group, port, stream, before));
+    this.stall.begin();
   }
 
   /** @param to null for wherever servers are looked for */
-  send(bytes: Buffer, to: Destination | null): void {
-    const { group, serverHost, serverPort } = this.#options;
+  send(bytes: Buffer, to: Address | null): void {
+    const { group, serverHost, serverPort } = this.options;
     const port = to?.port ?? serverPort;
     const address = to?.address ?? serverHost ?? group;
-    this.#socket.send(bytes, port, address, (error) => {
+    // While the socket is opened anew, nothing gets out; what matters is asked for again.
+    this.requests.current?.send(bytes, port, address, (error) => {
       const code = (error as NodeJS.ErrnoException | null)?.code;
       if (code !== undefined) debug('request to %s: %s', address, code);
       const news =
         code === undefined
-          ? this.#trouble.succeeded(bytes.length)
-          : this.#trouble.failed(code, bytes.length, now());
-      if (news !== null) this.#tellTrouble(news, address);
+          ? this.trouble.succeeded(bytes.length)
+          : this.trouble.failed(code, bytes.length, now());
+      if (news !== null) this.tellTrouble(news, address);
     });
   }
 
-  #tellTrouble(news: TroubleNews, address: string): void {
-    const { onNotice } = this.#handler;
-    const place = `${address} on interface ${this.#chosen.label}`;
+  private tellTrouble(news: TroubleNews, address: string): void {
+    const { onNotice } = this.handler;
+    const place = `${address} on interface ${this.chosen.label}`;
     if (news.kind === 'over') onNotice('requests can be sent again');
-    else if (news.isNew) onNotice(troubleText(place, news.code));
+    else if (news.isNew) onNotice(sendTroubleText(place, news.code));
   }
 
   /** Sends a last word, and closes. */
-  async close(bytes: Buffer | null, to: Destination | null): Promise<void> {
-    clearInterval(this.#renewal);
+  async close(bytes: Buffer | null, to: Address | null): Promise<void> {
+    clearInterval(this.renewal);
+    clearInterval(this.looking);
     if (bytes !== null && to !== null) {
       const { port, address } = to;
-      await new Promise((resolve) => this.#socket.send(bytes, port, address, resolve));
+      const socket = this.requests.current;
+      await new Promise((resolve) => socket?.send(bytes, port, address, resolve) ?? resolve(null));
     }
     this.receiver.close();
-    this.#socket.close();
+    this.requests.close();
   }
 }

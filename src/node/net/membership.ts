@@ -1,8 +1,8 @@
 /**
- * Membership in a multicast group, on the request socket or the group's. The system's memory of it can be
- * wrong in two ways: it forgets (the interface lost its last address, or was made anew), and it remembers
- * what a switch has forgotten. Joining again does nothing while the system remembers; so a
- * membership that is not believed is given up first, and the join then sends a real report.
+ * Membership in a multicast group, on the request socket or the group's. The system's memory of it
+ * can be wrong in two ways: it forgets (the interface lost its last address, or was made anew), and
+ * it remembers what a switch has forgotten. Joining again does nothing while the system remembers;
+ * so a membership that is not believed is given up first, and the join then sends a real report.
  */
 import { readFileSync } from 'node:fs';
 import { isIPv6Address } from './family.js';
@@ -12,29 +12,29 @@ import type { ChosenInterface } from './network-interface.js';
 export type Leave = () => void;
 
 export class Membership {
-  readonly #group: string;
-  readonly #join: (chosen: ChosenInterface) => Leave | null;
-  #held: Leave[] = [];
+  private readonly group: string;
+  private readonly joinOn: (chosen: ChosenInterface) => Leave | null;
+  private held: Leave[] = [];
 
   /** @param join null when it cannot, or need not, be joined */
   constructor(group: string, join: (chosen: ChosenInterface) => Leave | null) {
-    this.#group = group;
-    this.#join = join;
+    this.group = group;
+    this.joinOn = join;
   }
 
   /** @returns whether it was joined */
   join(chosen: ChosenInterface): boolean {
-    const leave = this.#join(chosen);
+    const leave = this.joinOn(chosen);
     if (leave === null) return false;
     // Linux allows a socket 20 memberships, stale ones included (igmp_max_memberships).
-    for (const stale of this.#held) stale();
-    this.#held = [leave];
+    for (const stale of this.held) stale();
+    this.held = [leave];
     return true;
   }
 
   /** Gives it up and joins again. @returns whether it was joined */
   joinAnew(chosen: ChosenInterface): boolean {
-    for (const leave of this.#held.splice(0)) leave();
+    for (const leave of this.held.splice(0)) leave();
     return this.join(chosen);
   }
 
@@ -44,7 +44,7 @@ export class Membership {
    * @returns whether the system had lost it
    */
   tend(chosen: ChosenInterface, isDoubted: boolean): boolean {
-    const isKept = isJoined(chosen.label, this.#group);
+    const isKept = isJoined(chosen.label, this.group);
     if (isKept === false) return this.joinAnew(chosen);
     if (isDoubted) this.joinAnew(chosen);
     else if (isKept === null) return this.join(chosen);
@@ -61,7 +61,10 @@ export function isJoined(interfaceName: string, group: string): boolean | null {
   }
 }
 
-/** `/proc/net/igmp`: a line for each interface, and indented ones for its groups, in hex, last byte first. */
+/**
+ * `/proc/net/igmp`: a line for each interface, and indented ones for its groups, in hex, last byte
+ * first.
+ */
 function isJoined4(interfaceName: string, group: string): boolean {
   const bytes = group.split('.').map(Number).reverse();
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -89,32 +92,32 @@ function isJoined6(interfaceName: string, group: string): boolean {
 }
 
 /** So often, silence makes us doubt a membership; each time after twice as long. */
-const MOST_DOUBT_MS = 60_000;
+const MAX_DOUBT_MS = 60_000;
 
 /** Tells when silence has lasted so long that a switch may have forgotten us. */
 export class SilenceWatch {
-  readonly #firstMs: number;
-  #waitMs: number;
-  #sinceMs: number;
+  private readonly firstMs: number;
+  private waitMs: number;
+  private sinceMs: number;
 
   /** @param firstMs of silence, after which a membership is doubted */
   constructor(firstMs: number, now: number) {
-    this.#firstMs = firstMs;
-    this.#waitMs = firstMs;
-    this.#sinceMs = now;
+    this.firstMs = firstMs;
+    this.waitMs = firstMs;
+    this.sinceMs = now;
   }
 
   /** Something came by the group. */
   hear(now: number): void {
-    this.#sinceMs = now;
-    this.#waitMs = this.#firstMs;
+    this.sinceMs = now;
+    this.waitMs = this.firstMs;
   }
 
   /** Whether to doubt the membership now; once for each time of silence. */
   isDue(now: number): boolean {
-    if (now - this.#sinceMs < this.#waitMs) return false;
-    this.#sinceMs = now;
-    this.#waitMs = Math.min(2 * this.#waitMs, Math.max(MOST_DOUBT_MS, this.#firstMs));
+    if (now - this.sinceMs < this.waitMs) return false;
+    this.sinceMs = now;
+    this.waitMs = Math.min(2 * this.waitMs, Math.max(MAX_DOUBT_MS, this.firstMs));
     return true;
   }
 }

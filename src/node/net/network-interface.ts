@@ -1,12 +1,13 @@
 /** Finds the interface that the operator named, and what its packets may measure. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../failure.js';
 import { BLOCK_HEADER_BYTES } from '../../protocol/block.js';
-import { LARGEST_PACKET_BYTES } from '../../protocol/packet.js';
-import { now } from '../clock.js';
-import { loadNative } from '../native.js';
+import { MAX_PACKET_BYTES } from '../../protocol/packet.js';
+import { now } from '../system/clock.js';
+import { loadNative } from '../system/native.js';
 import { isIPv6Address } from './family.js';
 import { interfaceTowards } from './routes.js';
 
@@ -18,14 +19,18 @@ export interface ChosenInterface {
   mtuBytes: number;
 }
 
+/** The label where the system has no route to the group. */
+export const OF_NO_ROUTE = 'of no route';
+
 const IPV4_HEADERS_BYTES = 28;
 const IPV6_HEADERS_BYTES = 48;
 const USUAL_MTU_BYTES = 1500;
 /** Beyond jumbo frames nothing is gained, and a train still needs a few packets. */
-const LARGEST_AUTO_MTU_BYTES = 9000;
+const MAX_AUTO_MTU_BYTES = 9000;
 
 /**
- * @param wanted name, other name (altname) or address; undefined leaves the choice to the system's routes
+ * @param wanted name, other name (altname) or address; undefined leaves the choice to the system's
+ *   routes
  * @throws Failure when there is no such interface (`NO_INTERFACE`), or not yet (`NOT_READY`)
  */
 export function chooseInterface(wanted: string | undefined, group: string): ChosenInterface {
@@ -33,7 +38,7 @@ export function chooseInterface(wanted: string | undefined, group: string): Chos
   const all = networkInterfaces();
   if (wanted === undefined) {
     const name = interfaceTowards(group);
-    const label = name ?? 'of no route';
+    const label = name ?? OF_NO_ROUTE;
     return { label, multicastAddress: undefined, mtuBytes: mtuOf(label) };
   }
   const name = nameOf(wanted, all);
@@ -129,7 +134,9 @@ export async function awaitInterface(
 /** @throws Failure when packets of that size never leave the interface */
 export function refuseLargeMtu(mtu: number | 'auto', { label, mtuBytes }: ChosenInterface): void {
   if (mtu === 'auto' || mtu <= mtuBytes) return;
-  const text = `--mtu ${mtu} is more than interface ${label} takes (${mtuBytes}); give less, or raise its MTU`;
+  const text =
+    `--mtu ${mtu} is more than interface ${label} takes (${mtuBytes}); ` +
+    'give less, or raise its MTU';
   throw new Failure('network', 'MTU_TOO_LARGE', text);
 }
 
@@ -145,7 +152,7 @@ function mtuOf(name: string): number {
 
 /** Payload of a block packet that fills packets of the given MTU. */
 export function blockSizeFor(mtu: number | 'auto', chosen: ChosenInterface, group: string): number {
-  const mtuBytes = mtu === 'auto' ? Math.min(chosen.mtuBytes, LARGEST_AUTO_MTU_BYTES) : mtu;
+  const mtuBytes = mtu === 'auto' ? Math.min(chosen.mtuBytes, MAX_AUTO_MTU_BYTES) : mtu;
   const headersBytes = isIPv6Address(group) ? IPV6_HEADERS_BYTES : IPV4_HEADERS_BYTES;
-  return Math.min(mtuBytes - headersBytes, LARGEST_PACKET_BYTES) - BLOCK_HEADER_BYTES;
+  return Math.min(mtuBytes - headersBytes, MAX_PACKET_BYTES) - BLOCK_HEADER_BYTES;
 }

@@ -2,7 +2,7 @@ import { networkInterfaces } from 'node:os';
 
 /** This machine's addresses, as they were last looked up: that takes longer than a request may. */
 export class OwnAddresses {
-  #known = new Set<string>();
+  private known = new Set<string>();
 
   constructor() {
     this.lookUp();
@@ -10,11 +10,11 @@ export class OwnAddresses {
 
   lookUp(): void {
     const entries = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-    this.#known = new Set(entries.map(({ address }) => address));
+    this.known = new Set(entries.map(({ address }) => address));
   }
 
   /** @param address perhaps with a scope */
   has(address: string): boolean {
-    return this.#known.has(address.split('%')[0]!);
+    return this.known.has(address.split('%')[0]!);
   }
 }

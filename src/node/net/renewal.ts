@@ -1,7 +1,8 @@
 /**
- * Interfaces and their addresses come and go while a program runs: an adapter that is pulled and plugged in
- * again, a lease that ends. The system then forgets who joined a group on it, and by which interface
- * a socket sends to groups, and tells nobody. So both are looked after every few seconds.
+ * Interfaces and their addresses come and go while a program runs: an adapter that is pulled and
+ * plugged in again, a lease that ends. The system then forgets who joined a group on it, and by
+ * which interface a socket sends to groups, and tells nobody. So both are looked after every few
+ * seconds.
  */
 import type dgram from 'node:dgram';
 import { type ChosenInterface, chooseInterface } from './network-interface.js';

@@ -2,7 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6Address } from './family.js';
 
-/** The interface by which packets to an address leave; undefined without a route, or elsewhere than on Linux. */
+/**
+ * The interface by which packets to an address leave; undefined without a route, or elsewhere than
+ * on Linux.
+ */
 export function interfaceTowards(address: string): string | undefined {
   try {
     return isIPv6Address(address) ? towards6(address) : towards4(address);

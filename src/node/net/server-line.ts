@@ -2,56 +2,58 @@
  * The server's line to the network: what goes to the group, requests that come in, and answers to
  * them. It is kept up while interfaces and addresses change, and it says when nothing gets out.
  */
-import type dgram from 'node:dgram';
-import { now } from '../clock.js';
-import { debugLog } from '../debug-log.js';
+
 import type { ServerOptions } from '../options.js';
-import { AnswerSockets, type AskingPeer, type RequestHandler } from './answer-sockets.js';
-import { type GroupSender, type Outgoing, openGroupSender } from './group-sender.js';
+import { now } from '../system/clock.js';
+import { debugLog } from '../system/debug-log.js';
+import { AnswerSockets, type Asker, type RequestHandler } from './answer-sockets.js';
+import type { GroupSender, Outgoing } from './group-socket.js';
+import { LastingSocket } from './lasting-socket.js';
 import { type Membership, SilenceWatch } from './membership.js';
 import type { ChosenInterface } from './network-interface.js';
+import { openGroupSender } from './open-group.js';
 import { OwnAddresses } from './own-addresses.js';
+import { ReadTrouble } from './read-trouble.js';
 import { sendByAgain, startRenewing } from './renewal.js';
-import { bindServerSocket } from './request-socket.js';
-import { SendTrouble, troubleText } from './send-trouble.js';
-import { createUdpSocket } from './socket-options.js';
+import { openServerSocket, refuseTakenPort } from './request-socket.js';
+import { sendTroubleText, Trouble } from './trouble.js';
 
 const debug = debugLog('multiserver:requests');
 
 /** With no request for so long, a switch may have forgotten that we listen. */
 const SILENCE_MS = 60_000;
 
-export type SendDone = (error: Error | null) => void;
+type SendDone = (error: Error | null) => void;
 
 export class ServerLine {
-  readonly #options: ServerOptions;
-  readonly #chosen: ChosenInterface;
-  readonly #tell: (text: string) => void;
-  readonly #socket: dgram.Socket;
-  readonly #membership: Membership;
-  readonly #ownAddresses = new OwnAddresses();
-  readonly #silence = new SilenceWatch(SILENCE_MS, now());
-  readonly #trouble = new SendTrouble();
-  readonly #answers: AnswerSockets;
-  #onRequest: RequestHandler | null = null;
-  #renewal: NodeJS.Timeout | undefined;
+  private readonly options: ServerOptions;
+  private readonly chosen: ChosenInterface;
+  private readonly tell: (text: string) => void;
+  private readonly requests: LastingSocket;
+  private readonly membership: () => Membership;
+  private readonly ownAddresses = new OwnAddresses();
+  private readonly silence = new SilenceWatch(SILENCE_MS, now());
+  private readonly trouble = new Trouble();
+  private readonly answers: AnswerSockets;
+  private onRequest: RequestHandler | null = null;
+  private renewal: NodeJS.Timeout | undefined;
 
   private constructor(
     options: ServerOptions,
     chosen: ChosenInterface,
     tell: (text: string) => void,
-    socket: dgram.Socket,
-    membership: Membership,
+    requests: LastingSocket,
+    membership: () => Membership,
     answers: AnswerSockets,
     /** What goes to the group. */
     readonly sender: GroupSender,
   ) {
-    this.#options = options;
-    this.#chosen = chosen;
-    this.#tell = tell;
-    this.#socket = socket;
-    this.#membership = membership;
-    this.#answers = answers;
+    this.options = options;
+    this.chosen = chosen;
+    this.tell = tell;
+    this.requests = requests;
+    this.membership = membership;
+    this.answers = answers;
   }
 
   /**
@@ -65,17 +67,32 @@ export class ServerLine {
     packetBytes: number,
     tell: (text: string) => void,
   ): Promise<ServerLine> {
-    const { group, port, ttl, offload } = options;
-    const socket = createUdpSocket(group, { reuse: true });
+    const { group, port, ttl, offload, ownsProcess = true } = options;
     let line: ServerLine | null = null;
     const take: RequestHandler = (bytes, from) => {
-      if (line !== null) line.#take(bytes, from);
+      if (line !== null) line.take(bytes, from);
     };
     const answers = new AnswerSockets(group, options.serverPort, take);
-    const membership = await bindServerSocket(socket, options, chosen, () => answers.tend());
-    socket.on('message', (bytes, { address, port }) => take(bytes, { address, port }));
-    const sender = await openGroupSender({ group, port, chosen, ttl, offload }, packetBytes);
-    line = new ServerLine(options, chosen, tell, socket, membership, answers, sender);
+    await refuseTakenPort(options);
+    // Before requests could come by the socket for all addresses.
+    await answers.tend();
+    let membership!: Membership;
+    const requests = await LastingSocket.open(
+      {
+        async open() {
+          const opened = await openServerSocket(options, chosen);
+          membership = opened.membership;
+          return opened.socket;
+        },
+        onMessage: (bytes, { address, port }) => take(bytes, { address, port }),
+      },
+      new ReadTrouble(`requests at port ${options.serverPort}`, tell),
+    );
+    const sender = await openGroupSender(
+      { group, port, chosen, ttl, offload, ownsProcess },
+      packetBytes,
+    );
+    line = new ServerLine(options, chosen, tell, requests, () => membership, answers, sender);
     return line;
   }
 
@@ -86,69 +103,76 @@ export class ServerLine {
 
   /** From now on requests are handed on. */
   listen(onRequest: RequestHandler): void {
-    const { group, interface: wanted } = this.#options;
-    this.#onRequest = onRequest;
-    this.#renewal = startRenewing(wanted, group, (chosen) => this.#renew(chosen), this.#tell);
+    const { group, interface: wanted } = this.options;
+    this.onRequest = onRequest;
+    this.renewal = startRenewing(wanted, group, (chosen) => this.renew(chosen), this.tell);
   }
 
-  #take(bytes: Buffer, from: AskingPeer): void {
-    this.#silence.hear(now());
-    // From the server's port it is the server's own question to other servers, which comes back to it.
-    const { serverPort } = this.#options;
-    const isOwnMachine = from.port !== serverPort && this.#ownAddresses.has(from.address);
+  private take(bytes: Buffer, from: Asker): void {
+    this.silence.hear(now());
+    // From the server's port it is its own question to other servers, which comes back to it.
+    const { serverPort } = this.options;
+    const isOwnMachine = from.port !== serverPort && this.ownAddresses.has(from.address);
     if (isOwnMachine) this.sender.loopBack();
-    this.#onRequest?.(bytes, from);
+    this.onRequest?.(bytes, from);
   }
 
-  #renew(chosen: ChosenInterface): boolean {
-    this.#ownAddresses.lookUp();
-    void this.#answers.tend();
+  private renew(chosen: ChosenInterface): boolean {
+    this.ownAddresses.lookUp();
+    void this.answers.tend();
     this.sender.renew(chosen);
-    sendByAgain(this.#socket, chosen);
-    return this.#membership.tend(chosen, this.#silence.isDue(now()));
+    if (this.requests.current === null) return false;
+    sendByAgain(this.requests.current, chosen);
+    return this.membership().tend(chosen, this.silence.isDue(now()));
   }
 
   sendToGroup(outgoing: Outgoing, done: SendDone): void {
     this.sender.send(outgoing, (error) => {
-      this.#noteSend(error, outgoing.packetBytes);
+      this.noteSend(error, outgoing.packetBytes);
       done(error);
     });
   }
 
   /** Answers from the address that was asked. */
-  answer(bytes: Buffer, length: number, to: AskingPeer, done: SendDone): void {
+  answer(bytes: Buffer, length: number, to: Asker, done: SendDone): void {
     const { via } = to;
-    const isOpen = via !== undefined && this.#answers.isOpen(via);
-    (isOpen ? via : this.#socket).send(bytes, 0, length, to.port, to.address, (error) => {
+    const isOpen = via !== undefined && this.answers.isOpen(via);
+    const socket = isOpen ? via : this.requests.current;
+    if (socket === null) {
+      // It is opened anew: the client asks again.
+      done(null);
+      return;
+    }
+    socket.send(bytes, 0, length, to.port, to.address, (error) => {
       if (error !== null) debug('answer: %s', error.message);
       done(error);
     });
   }
 
   /** Says when nothing gets out, and does what can be done. */
-  #noteSend(error: Error | null, packetBytes: number): void {
+  private noteSend(error: Error | null, packetBytes: number): void {
     if (error === null) {
-      if (this.#trouble.succeeded(packetBytes) !== null) this.#tell('packets can be sent again');
+      if (this.trouble.succeeded(packetBytes) !== null) this.tell('packets can be sent again');
       return;
     }
     const code = (error as NodeJS.ErrnoException).code ?? error.message;
-    const news = this.#trouble.failed(code, packetBytes, now());
+    const news = this.trouble.failed(code, packetBytes, now());
     if (news?.kind !== 'failing') return;
     const done = this.sender.mend(code);
-    const place = `group ${this.#options.group} on interface ${this.#chosen.label}`;
-    if (news.isNew) this.#tell(troubleText(place, code));
-    if (done !== null) this.#tell(done);
+    const place = `group ${this.options.group} on interface ${this.chosen.label}`;
+    if (news.isNew) this.tell(sendTroubleText(place, code));
+    if (done !== null) this.tell(done);
   }
 
   /** Requests are heard no more; what is said last can still be sent. */
   stopListening(): void {
-    clearInterval(this.#renewal);
+    clearInterval(this.renewal);
   }
 
   close(): void {
-    clearInterval(this.#renewal);
+    clearInterval(this.renewal);
     this.sender.close();
-    this.#answers.close();
-    this.#socket.close();
+    this.answers.close();
+    this.requests.close();
   }
 }

@@ -1,7 +1,8 @@
 /** Finds the holes of a sparse file without reading them: a terabyte of nothing in moments. */
+
 import type { BlockMapBuilder } from '../../image/block-map.js';
-import { now } from '../clock.js';
-import { loadNative } from '../native.js';
+import { now } from '../system/clock.js';
+import { loadNative } from '../system/native.js';
 
 /** A slice of the search: the network must not wait for it. */
 const SLICE_MS = 5;
@@ -29,15 +30,15 @@ export function extentsOf(fd: number): ExtentFinder | null {
 /**
  * Marks chunks that lie in holes as zero, a few milliseconds in one turn of the event loop, the
  * first of them at once: they are known before clients ask, unless there are very many.
+ * @param extents null where nobody tells
  * @param isStopped whether to search no further
  */
 export function searchHoles(
   map: BlockMapBuilder,
-  fd: number,
+  extents: ExtentFinder | null,
   isStopped: () => boolean,
   done: () => void,
 ): void {
-  const extents = extentsOf(fd);
   const search = extents === null ? null : new HoleSearch(map, extents);
   const advance = (): void => {
     if (isStopped()) return;
@@ -48,14 +49,14 @@ export function searchHoles(
 }
 
 export class HoleSearch {
-  readonly #map: BlockMapBuilder;
-  readonly #extents: ExtentFinder;
-  #offsetBytes = 0;
-  #isDone = false;
+  private readonly map: BlockMapBuilder;
+  private readonly extents: ExtentFinder;
+  private offsetBytes = 0;
+  private isDone = false;
 
   constructor(map: BlockMapBuilder, extents: ExtentFinder) {
-    this.#map = map;
-    this.#extents = extents;
+    this.map = map;
+    this.extents = extents;
   }
 
   /**
@@ -64,38 +65,38 @@ export class HoleSearch {
    */
   advance(now: () => number): boolean {
     const endMs = now() + SLICE_MS;
-    for (let count = 1; !this.#isDone; count++) {
-      this.#step();
+    for (let count = 1; !this.isDone; count++) {
+      this.step();
       if (count % EXTENTS_PER_LOOK === 0 && now() >= endMs) break;
     }
-    return this.#isDone;
+    return this.isDone;
   }
 
   /** From one hole to the next. */
-  #step(): void {
-    const { sizeBytes } = this.#map.geometry;
-    const data = this.#extents.nextData(this.#offsetBytes);
+  private step(): void {
+    const { sizeBytes } = this.map.geometry;
+    const data = this.extents.nextData(this.offsetBytes);
     if (data === null) {
-      this.#isDone = true;
+      this.isDone = true;
       return;
     }
     const holeEnd = data < 0 ? sizeBytes : Math.min(data, sizeBytes);
-    this.#markHole(this.#offsetBytes, holeEnd);
+    this.markHole(this.offsetBytes, holeEnd);
     if (holeEnd >= sizeBytes) {
-      this.#isDone = true;
+      this.isDone = true;
       return;
     }
-    const hole = this.#extents.nextHole(holeEnd);
+    const hole = this.extents.nextHole(holeEnd);
     // Without progress the file is changing under us: the rest is read.
-    if (hole === null || hole <= holeEnd || hole >= sizeBytes) this.#isDone = true;
-    else this.#offsetBytes = hole;
+    if (hole === null || hole <= holeEnd || hole >= sizeBytes) this.isDone = true;
+    else this.offsetBytes = hole;
   }
 
   /** Only chunks that lie in the hole whole; the others are read. */
-  #markHole(startBytes: number, endBytes: number): void {
-    const { chunkSizeBytes, chunkCount, sizeBytes } = this.#map.geometry;
+  private markHole(startBytes: number, endBytes: number): void {
+    const { chunkSizeBytes, chunkCount, sizeBytes } = this.map.geometry;
     const first = Math.ceil(startBytes / chunkSizeBytes);
     const end = endBytes >= sizeBytes ? chunkCount : Math.floor(endBytes / chunkSizeBytes);
-    if (end > first) this.#map.setZeroRange(first, end - first);
+    if (end > first) this.map.setZeroRange(first, end - first);
   }
 }

@@ -1,4 +1,5 @@
 /** The image on the serving host: a file or a block device, opened for reading. */
+
 import {
   type BigIntStats,
   closeSync,
@@ -10,11 +11,13 @@ import {
 } from 'node:fs';
 import { basename } from 'node:path';
 import { Failure } from '../../failure.js';
-import { LARGEST_IMAGE_SIZE_BYTES } from '../../image/geometry.js';
+import { MAX_IMAGE_SIZE_BYTES } from '../../image/geometry.js';
 import { sectorSizeOf } from '../../image/partition-table.js';
-import { deviceNumber } from '../device-number.js';
-import { loadNative } from '../native.js';
-import { writerOf } from './source-use.js';
+import { deviceNumber } from '../system/device-number.js';
+import { fileTrouble } from '../system/file-trouble.js';
+import { loadNative } from '../system/native.js';
+import { fileShortage } from '../system/open-files.js';
+import { claimDevice, isUsedUnseen, type Writer, writerOf } from './source-use.js';
 
 export interface Source {
   fd: number;
@@ -22,7 +25,20 @@ export interface Source {
   /** Base name, offered to clients. */
   name: string;
   sizeBytes: number;
+  /** A file of our own that holds what `path` contains. */
+  isUnpacked: boolean;
+  /** Of a device: nobody can mount it while it is open. */
+  isClaimed: boolean;
+  /** Of a device: somebody has claimed it who cannot be seen from here. */
+  hasUnseenUser: boolean;
 }
+
+const UNSEEN: Writer = {
+  text:
+    'somebody who cannot be seen from here has claimed it (a mount in a container, or a ' +
+    'server of its disk)',
+  advice: 'release it there',
+};
 
 /**
  * @param force serve it though somebody may write to it
@@ -31,10 +47,13 @@ export interface Source {
  */
 export function openSource(path: string, force: boolean, tell: (text: string) => void): Source {
   let fd: number;
+  let isClaimed = false;
   try {
     // Opening a pipe would wait for whoever writes to it, and opening a terminal may do more.
     refuseOddKind(path);
-    fd = openSync(path, 'r');
+    const claimed = statSync(path).isBlockDevice() ? claimDevice(path) : null;
+    isClaimed = claimed !== null;
+    fd = claimed ?? openSync(path, 'r');
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw cannotRead(path, error as NodeJS.ErrnoException);
@@ -47,14 +66,16 @@ export function openSource(path: string, force: boolean, tell: (text: string) =>
     if (sizeBytes === 0) {
       throw new Failure('source', 'EMPTY', `${path} is empty: there is nothing to serve`);
     }
-    if (sizeBytes > LARGEST_IMAGE_SIZE_BYTES) {
-      const most = `${LARGEST_IMAGE_SIZE_BYTES / 2 ** 40} TiB`;
+    if (sizeBytes > MAX_IMAGE_SIZE_BYTES) {
+      const most = `${MAX_IMAGE_SIZE_BYTES / 2 ** 40} TiB`;
       const what = `${path} is too large: an image has at most ${most}`;
       const text = `${what}; serve its partitions one by one`;
       throw new Failure('source', 'IMAGE_TOO_LARGE', text);
     }
-    refuseWriters(path, force, tell);
-    return { fd, path, name: basename(path), sizeBytes };
+    const isUnseen = stats.isBlockDevice() && !isClaimed && isUsedUnseen(path, fd);
+    refuseUse(path, writerOf(path) ?? (isUnseen ? UNSEEN : null), force, tell);
+    const name = basename(path);
+    return { fd, path, name, sizeBytes, isUnpacked: false, isClaimed, hasUnseenUser: isUnseen };
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -71,14 +92,19 @@ function refuseOddKind(path: string): void {
 }
 
 /** What is written to while it is read becomes a mixture that no system ever was. */
-function refuseWriters(path: string, force: boolean, tell: (text: string) => void): void {
-  const writer = writerOf(path);
+function refuseUse(
+  path: string,
+  writer: Writer | null,
+  force: boolean,
+  tell: (text: string) => void,
+): void {
   if (writer === null) return;
+  const use = `${path} is in use: ${writer.text}; ${writer.advice}`;
   if (force) {
-    tell(`${path} is in use: ${writer}. It is served all the same; what is written may tear it`);
+    tell(`${use}. It is served all the same; what is written may tear it`);
     return;
   }
-  const text = `${path} is in use: ${writer}, or --force to serve it all the same`;
+  const text = `${use}, or --force to serve it all the same`;
   throw new Failure('source', 'BUSY', text);
 }
 
@@ -88,13 +114,9 @@ function isBeingWritten(path: string): Failure {
 }
 
 function cannotRead(path: string, error: NodeJS.ErrnoException): Failure {
-  const reasons: Record<string, string> = {
-    ENOENT: 'there is no such file',
-    EACCES: 'permission is missing (try as root)',
-    EPERM: 'permission is missing (try as root)',
-  };
-  const reason = reasons[error.code ?? ''] ?? error.message;
-  return new Failure('source', 'CANNOT_READ', `cannot read ${path}: ${reason}`);
+  const shortage = fileShortage(error.code);
+  if (shortage !== null) return shortage;
+  return new Failure('source', 'CANNOT_READ', `cannot read ${path}: ${fileTrouble(path, error)}`);
 }
 
 /** What an image's partition table counts in; 0 when it has none, or does not tell. */

@@ -1,7 +1,7 @@
 /** Writes a file from front to back, leaving holes where there is nothing but zeros. */
 import { ftruncate, write } from 'node:fs';
 import { promisify } from 'node:util';
-import { isZero } from '../workers/zeros.js';
+import { isZero } from '../../codec/zeros.js';
 
 const writeAt = promisify(write);
 const truncate = promisify(ftruncate);
@@ -10,14 +10,16 @@ const truncate = promisify(ftruncate);
 const GRAIN_BYTES = 65_536;
 
 export class SparseWriter {
-  readonly #fd: number;
-  /** Bytes taken so far, holes included. */
-  sizeBytes = 0;
+  private readonly fd: number;
+  /** Where the next byte goes: bytes taken so far, holes included, when it began at 0. */
+  sizeBytes: number;
   /** Bytes that take room on the disk. */
   dataBytes = 0;
 
-  constructor(fd: number) {
-    this.#fd = fd;
+  /** @param offsetBytes where it begins */
+  constructor(fd: number, offsetBytes = 0) {
+    this.fd = fd;
+    this.sizeBytes = offsetBytes;
   }
 
   async write(bytes: Buffer): Promise<void> {
@@ -25,22 +27,22 @@ export class SparseWriter {
       // Grains lie at multiples of their size, so that a hole does not depend on the pieces given.
       const room = GRAIN_BYTES - ((this.sizeBytes + at) % GRAIN_BYTES);
       const grain = bytes.subarray(at, at + room);
-      if (!isZero(grain)) await this.#place(grain, this.sizeBytes + at);
+      if (!isZero(grain)) await this.place(grain, this.sizeBytes + at);
       at += grain.length;
     }
     this.sizeBytes += bytes.length;
   }
 
-  async #place(bytes: Buffer, offsetBytes: number): Promise<void> {
+  private async place(bytes: Buffer, offsetBytes: number): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
       const rest = bytes.length - done;
-      done += (await writeAt(this.#fd, bytes, done, rest, offsetBytes + done)).bytesWritten;
+      done += (await writeAt(this.fd, bytes, done, rest, offsetBytes + done)).bytesWritten;
     }
     this.dataBytes += bytes.length;
   }
 
   /** The file gets its size, which ends in a hole if the content ended in zeros. */
   async finish(): Promise<void> {
-    await truncate(this.#fd, this.sizeBytes);
+    await truncate(this.fd, this.sizeBytes);
   }
 }

@@ -2,10 +2,13 @@
  * Locks between our own programs on one host: who serves a file or device holds a shared one, who
  * writes it an exclusive one. They end with the descriptor.
  */
+
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../../failure.js';
-import { loadNative } from '../native.js';
+import { loadNative } from '../system/native.js';
+import { targetFailure } from './target-failure.js';
 
 /** The system looks at a disk that was just closed, for a moment, under a lock of its own. */
 const LOCK_TRIES = 10;
@@ -23,7 +26,7 @@ export async function takeLock(
   const native = loadNative();
   if (native === null) return;
   for (let tries = 1; !native.lock(handle.fd, true); tries++) {
-    if (tries >= mostTries) throw inUse(path);
+    if (tries >= mostTries) throw inUse(path, native.lock(handle.fd, false));
     await sleep(LOCK_RETRY_MS);
   }
 }
@@ -45,9 +48,27 @@ export async function refuseLocked(path: string): Promise<void> {
   }
 }
 
-export function inUse(path: string): Failure {
-  const text =
-    `${path} is in use by another multiserver or multiclient on this host: ` +
-    'a copy must not go where its source is; name another target';
+/**
+ * Who serves or mounts a device where we cannot look has claimed it all the same.
+ * @throws Failure when somebody has: the copy would not get it either
+ */
+export async function refuseClaimed(path: string): Promise<void> {
+  try {
+    const handle = await open(path, constants.O_RDONLY | constants.O_EXCL);
+    await handle.close();
+  } catch (error) {
+    // Other errors are told by whoever opens it to write.
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') return;
+    throw targetFailure(path, error as NodeJS.ErrnoException);
+  }
+}
+
+/** @param isServed others may read it: its lock is a server's, and no client's */
+function inUse(path: string, isServed: boolean): Failure {
+  const text = isServed
+    ? `${path} is served by a multiserver on this host: a copy must not go where a source is; ` +
+      'name another target'
+    : `${path} is being written by another multiclient on this host; wait until that is done, or ` +
+      'name another target';
   return new Failure('target', 'BUSY', text);
 }

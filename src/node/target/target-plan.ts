@@ -2,6 +2,7 @@
  * Looks at a target, and says what will be done with it or why it cannot be used. Changes
  * nothing: `--dry-run` stops here.
  */
+
 import {
   type BigIntStats,
   closeSync,
@@ -16,15 +17,18 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Failure } from '../../failure.js';
-import { deviceNumber } from '../device-number.js';
-import { loadNative } from '../native.js';
+import { formatBytes, formatExactBytes } from '../../sizes.js';
+import { deviceNumber } from '../system/device-number.js';
+import { loadNative } from '../system/native.js';
+import { AUTO, chooseDisk } from './auto-target.js';
 import { BlockDevice, type DeviceUse, listDisks, loopsOn } from './block-device.js';
+import { refuseShortRoom, roomFor } from './room.js';
 import { targetFailure } from './target-failure.js';
 import type { TargetOptions } from './target-options.js';
 
 /** As many as the system itself follows. */
-const MOST_LINKS = 40;
-const MOST_NAME_BYTES = 255;
+const MAX_LINKS = 40;
+const MAX_NAME_BYTES = 255;
 
 export interface TargetPlan {
   /** The name that the copy will have. */
@@ -41,6 +45,8 @@ export interface TargetPlan {
   holdsEarlierData: boolean;
   /** Kind, size and, of a device, whose it is: for people. */
   description: string;
+  /** Bytes of a device, or that a file may have where it lies; null when that is not known. */
+  roomBytes: number | null;
   /** Where a device's partitions begin now, in bytes. */
   partitionStarts: number[];
   /** What else uses a device, though the operator insists. */
@@ -51,11 +57,10 @@ export interface TargetPlan {
 
 /** @throws Failure when the target cannot take the image */
 export function planTarget(options: TargetOptions): TargetPlan {
-  const wanted = options.output ?? safeName(options.imageName);
-  if (wanted === 'auto') {
-    const text = 'no disk is chosen by itself: name it with -o (a file of this name is ./auto)';
-    throw new Failure('target', 'NOT_A_TARGET', text);
-  }
+  const isChosen = options.output === AUTO;
+  const wanted = isChosen
+    ? chooseDisk(options.sizeBytes)
+    : (options.output ?? safeName(options.imageName));
   refuseLongName(wanted);
   const path = whereLeads(wanted);
   refuseLongName(path);
@@ -73,16 +78,19 @@ export function planTarget(options: TargetOptions): TargetPlan {
 
 /** File systems have their own limit; what is longer than this none of them takes. */
 function refuseLongName(path: string): void {
-  if (Buffer.byteLength(`${basename(path)}.part`) <= MOST_NAME_BYTES) return;
+  if (Buffer.byteLength(`${basename(path)}.part`) <= MAX_NAME_BYTES) return;
   const name = basename(path);
   const text = `the name ${name} is too long for a file and its .part; give another with -o`;
   throw new Failure('target', 'NAME_TOO_LONG', text);
 }
 
-/** Where symbolic links lead in the end, be there something or not: the copy and its work file lie there. */
+/**
+ * Where symbolic links lead in the end, be there something or not: the copy and its work file lie
+ * there.
+ */
 function whereLeads(path: string): string {
   let place = path;
-  for (let links = 0; links < MOST_LINKS && isLink(place); links++) {
+  for (let links = 0; links < MAX_LINKS && isLink(place); links++) {
     const next = resolve(dirname(place), readlinkSync(place));
     // Links among the devices only name them: messages speak of the name that was given.
     if (statOf(next)?.isBlockDevice()) return path;
@@ -104,7 +112,9 @@ function refuseFixed(path: string, stats: BigIntStats | null, workPath: string):
   for (const place of [path, workPath, folder]) {
     const how = fixedHow(place);
     if (how === null) continue;
-    const text = `${place} is ${how}, so that ${path} cannot be replaced; change that with 'chattr -${how === 'immutable' ? 'i' : 'a'} ${place}'`;
+    const text =
+      `${place} is ${how}, so that ${path} cannot be replaced; change that with ` +
+      `'chattr -${how === 'immutable' ? 'i' : 'a'} ${place}'`;
     throw new Failure('target', 'CANNOT_WRITE', text);
   }
   const uid = process.geteuid?.() ?? 0;
@@ -112,13 +122,18 @@ function refuseFixed(path: string, stats: BigIntStats | null, workPath: string):
   const STICKY = 0o1000n;
   const isOthers = stats !== null && uid !== 0 && stats.uid !== BigInt(uid);
   if (isOthers && around !== null && (around.mode & STICKY) !== 0n && around.uid !== BigInt(uid)) {
-    const text = `${path} belongs to somebody else, and its folder lets only owners replace files; name another`;
+    const text =
+      `${path} belongs to somebody else, and its folder lets only owners replace ` +
+      `files; name another`;
     throw new Failure('target', 'CANNOT_WRITE', text);
   }
 }
 
-/** An image may be larger than what it takes, but not by any measure: a name for 281 TB helps nobody. */
-const MOST_TIMES_THE_DISK = 128;
+/**
+ * An image may be larger than what it takes, but not by any measure: a name for 281 TB helps
+ * nobody.
+ */
+const MAX_TIMES_THE_DISK = 128;
 
 function refuseAbsurd(path: string, { sizeBytes, force }: TargetOptions): void {
   const folder = dirname(resolve(path));
@@ -126,12 +141,13 @@ function refuseAbsurd(path: string, { sizeBytes, force }: TargetOptions): void {
   if (!existsSync(folder)) return;
   const { blocks, bsize } = statfsSync(folder);
   const diskBytes = blocks * bsize;
-  if (force || diskBytes === 0 || sizeBytes <= MOST_TIMES_THE_DISK * diskBytes) return;
+  if (force || diskBytes === 0 || sizeBytes <= MAX_TIMES_THE_DISK * diskBytes) return;
   throw new Failure(
     'target',
     'TOO_SMALL',
-    `the image has ${sizeBytes} bytes, the file system of ${path} holds ${diskBytes}: name another place, ` +
-      'or --force if hardly any of the image is data',
+    `the image has ${formatBytes(sizeBytes)}, the file system of ${path} holds ` +
+      `${formatBytes(diskBytes)}: name another place, or --force if hardly any of the image is ` +
+      'data',
   );
 }
 
@@ -178,7 +194,8 @@ function planDevice(path: string, stats: BigIntStats, options: TargetOptions): T
     throw new Failure(
       'target',
       'TOO_SMALL',
-      `${label} holds ${sizeBytes} bytes, the image has ${options.sizeBytes}; use a larger device`,
+      `${label} holds ${formatExactBytes(sizeBytes)}, the image has ` +
+        `${formatExactBytes(options.sizeBytes)}; use a larger device`,
     );
   }
   if (!options.check) {
@@ -188,7 +205,7 @@ function planDevice(path: string, stats: BigIntStats, options: TargetOptions): T
     refuseUses(label, device.uses(), options.force);
     refuseOtherSectors(label, device.sectorSizeBytes, options);
   }
-  const details = [`device of ${sizeBytes} bytes`];
+  const details = [`device of ${formatExactBytes(sizeBytes)}`];
   if (identity !== '') details.push(identity);
   if (partitions.length > 0) details.push(`holds partitions ${partitions.join(', ')}`);
   return {
@@ -200,13 +217,17 @@ function planDevice(path: string, stats: BigIntStats, options: TargetOptions): T
     inherits: null,
     holdsEarlierData: options.resume || options.check,
     description: details.join(', '),
+    roomBytes: sizeBytes,
     partitionStarts: device.partitionStarts,
     isForced: options.force && device.uses().length > 0,
     mustBeFree: options.check ? [] : [path, ...device.overlapping],
   };
 }
 
-/** A partition table means other places where sectors have another size: nothing would start from it. */
+/**
+ * A partition table means other places where sectors have another size: nothing would start from
+ * it.
+ */
 function refuseOtherSectors(
   label: string,
   deviceBytes: number | null,
@@ -216,15 +237,22 @@ function refuseOtherSectors(
   throw new Failure(
     'target',
     'SECTOR_SIZE',
-    `the image's partition table counts in sectors of ${imageBytes} bytes, ${label} has sectors of ` +
+    `the image's partition table counts in sectors of ${imageBytes} bytes, ${label} has ` +
+      `sectors of ` +
       `${deviceBytes}: no system would find its partitions there; use another disk, or --force`,
   );
 }
 
-/** Whether a file there would lie in memory, among the devices: somebody mistyped the name of one. */
+/**
+ * Whether a file there would lie in memory, among the devices: somebody mistyped the name of one.
+ */
 function isAmongDevices(path: string): boolean {
-  const folder = statOf(dirname(resolve(path)));
-  return folder !== null && folder.dev === statOf('/dev')?.dev;
+  const place = dirname(resolve(path));
+  const devices = statOf('/dev');
+  if (devices === null || statOf(place)?.dev !== devices.dev) return false;
+  // In a bare chroot it is a folder like any other: only what lies in it is among the devices.
+  const isPlainFolder = devices.dev === statOf('/')?.dev;
+  return !isPlainFolder || /^\/dev(\/|$)/.test(realpathSync(place));
 }
 
 function noDevice(path: string): Failure {
@@ -258,7 +286,7 @@ function planCheck(path: string, stats: BigIntStats | null, options: TargetOptio
     throw new Failure('target', 'NO_TARGET', `there is no ${path} to check; name it with -o`);
   }
   const isOtherSize = Number(stats.size) !== options.sizeBytes;
-  const remark = isOtherSize ? `, the image has ${options.sizeBytes}` : '';
+  const remark = isOtherSize ? `, the image has ${formatExactBytes(options.sizeBytes)}` : '';
   return {
     path,
     kind: 'file',
@@ -267,7 +295,8 @@ function planCheck(path: string, stats: BigIntStats | null, options: TargetOptio
     isCopied: false,
     inherits: null,
     holdsEarlierData: true,
-    description: `file of ${stats.size} bytes${remark}`,
+    description: `file of ${formatExactBytes(Number(stats.size))}${remark}`,
+    roomBytes: null,
     partitionStarts: [],
     isForced: false,
     mustBeFree: [],
@@ -284,7 +313,8 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
     throw new Failure('target', 'NOT_A_TARGET', `${workPath} is in the way: it is not a file`);
   }
   const mayTakeOver = stats !== null && part === null && options.resume;
-  const isNamed = options.output !== undefined || options.force || options.resume;
+  const isNamedByImage = options.output === undefined;
+  const isNamed = !isNamedByImage || options.force || options.resume;
   if (stats !== null && !isNamed) {
     throw new Failure(
       'target',
@@ -298,7 +328,15 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
   const present = [...(stats === null ? [] : [path]), ...(part === null ? [] : [workPath])];
   for (const file of present) refuseLoopOn(file);
   const earlier = part ?? (mayTakeOver ? stats : null);
+  const roomBytes = roomFor(workPath, earlier);
+  if (!options.sparse) refuseShortRoom(path, roomBytes, options.sizeBytes);
   const allocated = options.sparse ? '' : ', fully allocated';
+  const size = isNamedByImage ? ` of ${formatBytes(options.sizeBytes)}` : '';
+  const place = isNamedByImage ? ` in ${dirname(resolve(path))}, as no -o names another place` : '';
+  const what =
+    earlier === null
+      ? `file${size}`
+      : `file${size} with ${formatBytes(Number(earlier.size))} of an earlier copy`;
   return {
     path,
     kind: 'file',
@@ -310,7 +348,8 @@ function planFile(path: string, stats: BigIntStats | null, options: TargetOption
         ? null
         : { mode: Number(stats.mode) & 0o7777, uid: Number(stats.uid), gid: Number(stats.gid) },
     holdsEarlierData: earlier !== null && earlier.size > 0n,
-    description: `${earlier === null ? 'file' : `file with ${earlier.size} bytes of an earlier copy`}${allocated}`,
+    description: `${what}${allocated}${place}`,
+    roomBytes,
     partitionStarts: [],
     isForced: false,
     mustBeFree: present,

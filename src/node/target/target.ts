@@ -2,16 +2,19 @@
  * Where a copy is written. A regular file is `NAME.part` until it is proven and synced, and then
  * gets its name; a block device is written in place.
  */
+
 import { type BigIntStats, constants, fstatSync, ftruncateSync, renameSync } from 'node:fs';
 import { access, copyFile, type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Failure } from '../../failure.js';
-import { isSyncing, syncHandle } from '../leave.js';
-import { loadNative } from '../native.js';
+import { isSyncing, syncHandle } from '../system/leave.js';
+import { loadNative } from '../system/native.js';
 import { PAGE_BYTES } from '../workers/page-memory.js';
-import { refuseLocked, takeLock } from './locks.js';
-import { assertSize, assertStillThere, assertUnchanged } from './still-there.js';
+import { AUTO, refuseChoiceEarly } from './auto-target.js';
+import { refuseClaimed, refuseLocked, takeLock } from './locks.js';
+import { refuseShortRoom, roomFor } from './room.js';
 import { targetFailure } from './target-failure.js';
+import { assertSize, assertStillThere, assertUnchanged } from './target-identity.js';
 import type { TargetOptions } from './target-options.js';
 import { planTarget, type TargetPlan } from './target-plan.js';
 import type { Veil } from './veil.js';
@@ -21,7 +24,7 @@ export type { TargetOptions } from './target-options.js';
 export { safeName } from './target-plan.js';
 
 /** How a copy is read back. */
-export interface ReadBack {
+interface ReadBack {
   fd: number;
   isDirect: boolean;
   /** For people: what it proves. */
@@ -29,20 +32,20 @@ export interface ReadBack {
 }
 
 export class TargetFile {
-  #direct: FileHandle | null = null;
-  #isClosed = false;
+  private direct: FileHandle | null = null;
+  private isClosed = false;
   /** The work file has its name; before that, an existing file is only read. */
-  #isBegun: boolean;
-  #isWrittenSince = false;
+  private isBegun: boolean;
+  private isWrittenSince = false;
   /** What the file was like after our own last write; null while there is none. */
-  #mark: BigIntStats | null = null;
+  private mark: BigIntStats | null = null;
 
   private constructor(
     readonly plan: TargetPlan,
     private readonly handle: FileHandle,
     private readonly options: TargetOptions,
   ) {
-    this.#isBegun = !isTakenInPlace(plan);
+    this.isBegun = !isTakenInPlace(plan);
   }
 
   get fd(): number {
@@ -90,10 +93,10 @@ export class TargetFile {
 
   /** The next thing is a write: an existing file gives up its name. @throws what the system says */
   begin(): void {
-    this.#isWrittenSince = true;
-    if (this.#isBegun) return;
+    this.isWrittenSince = true;
+    if (this.isBegun) return;
     renameSync(this.plan.path, this.plan.workPath);
-    this.#isBegun = true;
+    this.isBegun = true;
     ftruncateSync(this.fd, this.options.sizeBytes);
   }
 
@@ -105,21 +108,21 @@ export class TargetFile {
   /** Brings everything to the disk. @param veil has what has to be written last */
   async sync(veil: Veil | null = null): Promise<void> {
     try {
-      if (this.plan.kind === 'file') this.#look();
+      if (this.plan.kind === 'file') this.look();
       await syncHandle(this.handle);
       await veil?.lift(this.handle);
-      if (this.plan.kind === 'file') this.#look();
+      if (this.plan.kind === 'file') this.look();
     } catch (error) {
       throw asFailure(this.path, error, 'write');
     }
   }
 
   /** Takes a mark after a write of ours; later, nothing may have changed since. */
-  #look(): void {
+  private look(): void {
     const stats = fstatSync(this.fd, { bigint: true });
-    if (this.#mark === null || this.#isWrittenSince) this.#mark = stats;
-    else assertUnchanged(this.#mark, stats, this.plan.workPath);
-    this.#isWrittenSince = false;
+    if (this.mark === null || this.isWrittenSince) this.mark = stats;
+    else assertUnchanged(this.mark, stats, this.plan.workPath);
+    this.isWrittenSince = false;
   }
 
   /** For reading a synced copy back, past the system's cache where that can be done. */
@@ -128,9 +131,9 @@ export class TargetFile {
     if (native !== null && chunkSizeBytes % PAGE_BYTES === 0) {
       try {
         const flags = constants.O_RDONLY | constants.O_DIRECT;
-        this.#direct ??= await open(`/proc/self/fd/${this.fd}`, flags);
+        this.direct ??= await open(`/proc/self/fd/${this.fd}`, flags);
         const description = 'reading the copy back from the disk (O_DIRECT)';
-        return { fd: this.#direct.fd, isDirect: true, description };
+        return { fd: this.direct.fd, isDirect: true, description };
       } catch {
         // The file system does not know direct reads.
       }
@@ -150,13 +153,13 @@ export class TargetFile {
   async finish(): Promise<string | null> {
     try {
       // A file that held the image already may be longer than it.
-      if (!this.#isBegun && !(await this.hasRightSize())) this.begin();
+      if (!this.isBegun && !(await this.hasRightSize())) this.begin();
       await this.sync();
       const { path, workPath, kind } = this.plan;
-      const name = this.#isBegun ? workPath : path;
+      const name = this.isBegun ? workPath : path;
       await assertStillThere(this.handle, name, kind, this.options.sizeBytes);
-      if (kind === 'file') this.#look();
-      if (kind === 'file' && this.#isBegun) await rename(workPath, path);
+      if (kind === 'file') this.look();
+      if (kind === 'file' && this.isBegun) await rename(workPath, path);
     } catch (error) {
       throw asFailure(this.path, error, 'write');
     }
@@ -165,18 +168,20 @@ export class TargetFile {
     return remark;
   }
 
-  /** A target that is only checked: whether it ends where the image does. A device may be larger. */
+  /**
+   * A target that is only checked: whether it ends where the image does. A device may be larger.
+   */
   async hasRightSize(): Promise<boolean> {
     if (this.plan.kind === 'device') return true;
     return (await this.handle.stat()).size === this.options.sizeBytes;
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.isClosed) return;
+    this.isClosed = true;
     // Closing would wait for the disk as well; the end of the process does it.
     if (isSyncing()) return;
-    await this.#direct?.close();
+    await this.direct?.close();
     await this.handle.close();
   }
 }
@@ -188,6 +193,7 @@ export class TargetFile {
 export async function planUnlocked(options: TargetOptions): Promise<TargetPlan> {
   const plan = planTarget(options);
   for (const path of plan.mustBeFree) await refuseLocked(path);
+  if (plan.kind === 'device' && !options.check && !plan.isForced) await refuseClaimed(plan.path);
   return plan;
 }
 
@@ -204,11 +210,19 @@ async function openWork(plan: TargetPlan, options: TargetOptions): Promise<FileH
 }
 
 /**
- * What can be known of a target before there is an image: said at the start, not when an evening is lost.
+ * What can be known of a target before there is an image: said at the start, not when an evening
+ * is lost.
+ * @returns what it is so far; null while even its name comes with the image
  * @throws Failure when it cannot take any image
  */
-export async function refuseEarly(options: Omit<TargetOptions, ImageFields>): Promise<void> {
+export async function refuseEarly(
+  options: Omit<TargetOptions, ImageFields>,
+): Promise<TargetPlan | null> {
   const { output, check } = options;
+  if (output === AUTO) {
+    refuseChoiceEarly();
+    return null;
+  }
   const image = { imageName: '', sizeBytes: 0, sectorSizeBytes: 0 };
   const plan = output === undefined ? null : planTarget({ ...options, ...image });
   const isWritten = check ? constants.R_OK : constants.R_OK | constants.W_OK;
@@ -222,6 +236,7 @@ export async function refuseEarly(options: Omit<TargetOptions, ImageFields>): Pr
   } catch (error) {
     throw asFailure(output ?? '.', error, check ? 'read' : 'write');
   }
+  return plan;
 }
 
 type ImageFields = 'imageName' | 'sizeBytes' | 'sectorSizeBytes';
@@ -278,6 +293,9 @@ async function allocate(
   sizeBytes: number,
   onAllocated: (ratio: number) => void,
 ): Promise<void> {
+  // What the disk cannot hold must not fill it first: anybody may have named the size.
+  const held = await handle.stat({ bigint: true });
+  refuseShortRoom(plan.path, roomFor(plan.workPath, held), sizeBytes);
   const status = loadNative()?.allocate(handle.fd, sizeBytes, isTakenInPlace(plan)) ?? -1;
   if (status === 0) return;
   const ENOSPC = 28;
@@ -290,7 +308,10 @@ async function allocate(
   }
 }
 
-/** The name is there; that it survives a power cut as well is up to the folder. @returns why it may not */
+/**
+ * The name is there; that it survives a power cut as well is up to the folder. @returns why it may
+ * not
+ */
 async function syncFolder(path: string): Promise<string | null> {
   try {
     const folder = await open(dirname(resolve(path)), 'r');
@@ -298,7 +319,10 @@ async function syncFolder(path: string): Promise<string | null> {
     return null;
   } catch (error) {
     const { message } = error as Error;
-    return `the copy is proven and has its name, but its folder cannot be synced (${message}): after a power cut it may still be called ${path}.part`;
+    return (
+      `the copy is proven and has its name, but its folder cannot be synced ` +
+      `(${message}): after a power cut it may still be called ${path}.part`
+    );
   }
 }
 

@@ -1,10 +1,11 @@
 /** A worker's look at what a target holds: its digest, or that it is nothing but zeros. */
+
 import { fstatSync, readSync } from 'node:fs';
+import { isZero } from '../../codec/zeros.js';
 import type { Digest } from '../../image/block-map.js';
-import { loadNative } from '../native.js';
-import type { ChunkJob } from './chunk-jobs.js';
+import { loadNative } from '../system/native.js';
+import type { ChunkJob } from './chunk-job.js';
 import { PAGE_BYTES, pageMemory } from './page-memory.js';
-import { isZero } from './zeros.js';
 
 const PIECE_BYTES = 1024 * 1024;
 const NOT_ZERO = new Uint8Array(0);

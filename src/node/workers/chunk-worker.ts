@@ -4,9 +4,9 @@
  */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { loadBlake3 } from '../blake3.js';
-import type { ChunkJob } from './chunk-jobs.js';
-import { ChunkRunner } from './chunk-runner.js';
+import { loadBlake3 } from '../system/blake3.js';
+import { ChunkIo } from './chunk-io.js';
+import type { ChunkJob } from './chunk-job.js';
 
 interface Message {
   id: number;
@@ -14,11 +14,11 @@ interface Message {
 }
 
 const starting = loadBlake3().then(
-  (digestOf) => new ChunkRunner(workerData as SharedArrayBuffer, digestOf),
+  (digestOf) => new ChunkIo(workerData as SharedArrayBuffer, digestOf),
 );
 
 parentPort!.on('message', async ({ id, jobs }: Message) => {
-  const runner = await starting;
-  if (!jobs.every((job) => runner.isReadyFor(job))) await runner.load();
-  parentPort!.postMessage({ id, results: jobs.map((job) => runner.run(job)) });
+  const io = await starting;
+  if (!jobs.every((job) => io.isReadyFor(job))) await io.load();
+  parentPort!.postMessage({ id, results: jobs.map((job) => io.run(job)) });
 });

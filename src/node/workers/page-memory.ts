@@ -3,7 +3,8 @@
  * large blocks 16 bytes into a page, and there some processors (AMD's Zen 3, with `rep movsb`)
  * take 3.5 times as long to copy from the page cache.
  */
-import { loadNative } from '../native.js';
+
+import { loadNative } from '../system/native.js';
 
 /** The usual page, and the largest sector in use. */
 export const PAGE_BYTES = 4096;

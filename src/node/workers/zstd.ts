@@ -3,35 +3,17 @@
  * later), the system's library, or WebAssembly, which is always there. All write the same
  * format and read each other's frames.
  */
-import { debugLog } from '../debug-log.js';
-import { minMatchOf } from './zstd-effort.js';
-import { claimsLength } from './zstd-frame.js';
+
+import { guarded, minMatchOf, type Zstd, type ZstdEngine } from '../../codec/zstd.js';
+import { debugLog } from '../system/debug-log.js';
 import { openZstdLibrary } from './zstd-library.js';
 
 const debug = debugLog('multiserver:zstd');
 
 export type ZstdKind = 'node' | 'library' | 'wasm';
 
-export interface Zstd {
+export interface LoadedZstd extends Zstd {
   kind: ZstdKind;
-  /**
-   * @param level 1 to 19
-   * @returns bytes written to `output`, or -1 when they do not fit there
-   */
-  compress(input: Buffer, output: Buffer, level: number): number;
-  /**
-   * @param input from anywhere: it is checked before any memory is spent on it
-   * @returns whether `input` was one sound frame of exactly `output.length` bytes; `output` is
-   *   undefined otherwise
-   */
-  decompress(input: Buffer, output: Buffer): boolean;
-}
-
-/** What an implementation does itself; the check of the frame is common to all. */
-export interface ZstdEngine {
-  compress(input: Buffer, output: Buffer, level: number): number;
-  /** @returns bytes written, or -1; may throw */
-  decompress(input: Buffer, output: Buffer): number;
 }
 
 /** Best first: no foreign call, then the fastest, then what is always there. */
@@ -43,38 +25,23 @@ const OPENERS: Record<ZstdKind, () => ZstdEngine | null | Promise<ZstdEngine | n
   wasm: openWasm,
 };
 
-let best: Promise<Zstd | null> | undefined;
+let best: Promise<LoadedZstd | null> | undefined;
 
 /** @returns the best implementation, loaded once in each thread; null where none can be had */
-export function loadZstd(): Promise<Zstd | null> {
+export function loadZstd(): Promise<LoadedZstd | null> {
   best ??= loadZstdOf(KINDS);
   return best;
 }
 
 /** @returns the first implementation of those given that can be had, or null */
-export async function loadZstdOf(kinds: readonly ZstdKind[]): Promise<Zstd | null> {
+export async function loadZstdOf(kinds: readonly ZstdKind[]): Promise<LoadedZstd | null> {
   for (const kind of kinds) {
     const engine = await OPENERS[kind]();
     if (engine === null) continue;
     debug('using %s', kind);
-    return guarded(kind, engine);
+    return { kind, ...guarded(engine) };
   }
   return null;
-}
-
-function guarded(kind: ZstdKind, engine: ZstdEngine): Zstd {
-  return {
-    kind,
-    compress: (input, output, level) => engine.compress(input, output, level),
-    decompress(input, output) {
-      if (!claimsLength(input, output.length)) return false;
-      try {
-        return engine.decompress(input, output) === output.length;
-      } catch {
-        return false;
-      }
-    },
-  };
 }
 
 interface NodesZstd {

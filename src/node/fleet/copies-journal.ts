@@ -1,0 +1,151 @@
+/**
+ * Who holds a proven copy, kept on the disk until as many do as were waited for: a server that is
+ * started again in between goes on counting. One JSON object a line: the image first, then a line
+ * for each machine that was proven, or that begins anew.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { ClientIdentity, FleetMember } from '../../server/events.js';
+
+/** For images that have no folder of their own, such as devices. */
+const STATE_FOLDER = '/var/lib/multiserver';
+/** What is older belongs to another evening. */
+const MAX_AGE_MS = 12 * 3_600_000;
+/** A million machines take less. */
+const MAX_BYTES = 2 ** 28;
+
+/** A machine that holds a copy, as the journal tells. */
+export interface CopyHolder {
+  machine: bigint;
+  host: string;
+  address: string;
+  identity: ClientIdentity;
+}
+
+export class CopiesJournal {
+  readonly path: string;
+  private readonly tell: (text: string) => void;
+  private fd: number | null = null;
+
+  /** @param tell gets what the operator should know */
+  constructor(imagePath: string, tell: (text: string) => void) {
+    const isFile = statSync(imagePath).isFile();
+    this.path = isFile
+      ? `${imagePath}.copies`
+      : join(STATE_FOLDER, `${basename(imagePath)}.copies`);
+    this.tell = tell;
+  }
+
+  /**
+   * Goes on with the journal of this image, or begins one.
+   * @param mapId in hex
+   * @param wantedCount how many are waited for: who waits for another number means another evening
+   * @returns the machines that hold a copy already, with their addresses
+   */
+  begin(mapId: string, wantedCount: number): CopyHolder[] {
+    const machines = this.read(mapId, wantedCount);
+    try {
+      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+      const there = statSync(this.path, { throwIfNoEntry: false });
+      if (there?.isFile() === false) throw new Error('it is not a file');
+      this.fd = openSync(this.path, machines.length > 0 ? 'a' : 'w', 0o600);
+      if (machines.length === 0) this.write({ image: mapId, wantedCount });
+    } catch (error) {
+      this.stop(error as Error);
+    }
+    return machines;
+  }
+
+  add(client: FleetMember): void {
+    const { machine, host, address, identity } = client;
+    const { mac, label, serial } = identity;
+    this.write({ machine, host, address, mac, label, serial, time: new Date().toISOString() });
+  }
+
+  remove({ machine }: FleetMember): void {
+    this.write({ machine, anew: true });
+  }
+
+  /** @param isOver as many hold copies as were waited for: nothing is left to go on with */
+  close(isOver = false): void {
+    if (this.fd === null) return;
+    closeSync(this.fd);
+    this.fd = null;
+    // A journal that cannot be removed counts for some hours more; that is said when it is read.
+    if (isOver) rmSync(this.path, { force: true });
+  }
+
+  private write(line: object): void {
+    if (this.fd === null) return;
+    try {
+      writeSync(this.fd, `${JSON.stringify(line)}\n`);
+      fsyncSync(this.fd);
+    } catch (error) {
+      this.stop(error as Error);
+    }
+  }
+
+  private stop(error: Error): void {
+    this.close();
+    this.tell(
+      `who holds a copy cannot be kept in ${this.path} (${error.message}): a server that is ` +
+        'started again would count from zero',
+    );
+  }
+
+  private read(mapId: string, wantedCount: number): CopyHolder[] {
+    let lines: string[];
+    try {
+      const stats = statSync(this.path);
+      const { size, mtimeMs } = stats;
+      if (!stats.isFile()) return [];
+      if (size > MAX_BYTES || Date.now() - mtimeMs > MAX_AGE_MS) return [];
+      lines = readFileSync(this.path, 'utf8').split('\n');
+    } catch {
+      return [];
+    }
+    const machines = new Map<string, CopyHolder>();
+    for (const [index, line] of lines.entries()) {
+      const entry = parse(line);
+      const isOurs = entry?.image === mapId && entry.wantedCount === wantedCount;
+      if (index === 0 && !isOurs) return [];
+      const { machine, anew } = entry ?? {};
+      if (typeof machine !== 'string' || !/^[0-9a-f]{16}$/.test(machine)) continue;
+      if (anew === true) machines.delete(machine);
+      else machines.set(machine, holderOf(machine, entry!));
+    }
+    return [...machines.values()];
+  }
+}
+
+function holderOf(machine: string, entry: Record<string, unknown>): CopyHolder {
+  const { host, address, mac, label, serial } = entry;
+  const identity: ClientIdentity = {};
+  if (typeof mac === 'string') identity.mac = mac;
+  if (typeof label === 'string') identity.label = label;
+  if (typeof serial === 'string') identity.serial = serial;
+  return {
+    machine: BigInt(`0x${machine}`),
+    host: typeof host === 'string' ? host : '',
+    address: typeof address === 'string' ? address : '',
+    identity,
+  };
+}
+
+/** A line that was torn by a crash is none. */
+function parse(line: string): Record<string, unknown> | null {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}

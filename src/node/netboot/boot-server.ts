@@ -1,0 +1,164 @@
+/**
+ * Hands the live system to machines that start from the network, by HTTP, as TFTP is slow. It also
+ * remembers which of them hold a proven copy: those start from their disk, or a machine whose
+ * firmware prefers the network would copy for ever.
+ */
+import { createReadStream, statSync } from 'node:fs';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { BlockList, isIPv4 } from 'node:net';
+import { Failure } from '../../failure.js';
+import { type BootFolder, MACHINES } from './boot-folder.js';
+import {
+  type BootPlan,
+  DISK_GRUB,
+  DISK_IPXE,
+  firstIpxe,
+  grubConfig,
+  ipxeScript,
+} from './boot-texts.js';
+
+/** More machines are started as well, but not remembered. */
+const MAX_MACHINES = 10_000;
+const MAX_CONNECTIONS = 1000;
+const MAC = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/;
+
+export class BootServer {
+  private readonly proven = new Set<string>();
+  /** What was told already of which machine. */
+  private readonly told = new Set<string>();
+  private readonly neighbours = new BlockList();
+
+  private constructor(
+    private readonly plan: BootPlan,
+    private readonly folder: BootFolder,
+    private readonly tell: (text: string) => void,
+    private readonly server: Server,
+  ) {}
+
+  /**
+   * @param prefixLength of the interface's network: nobody else is served
+   * @throws Failure when the port is taken
+   */
+  static async start(
+    plan: BootPlan,
+    prefixLength: number,
+    folder: BootFolder,
+    tell: (text: string) => void,
+  ): Promise<BootServer> {
+    const { createServer } = await import('node:http');
+    const server = createServer();
+    const bootServer = new BootServer(plan, folder, tell, server);
+    bootServer.neighbours.addSubnet(plan.address, prefixLength);
+    server.maxConnections = MAX_CONNECTIONS;
+    server.on('request', (request, response) => bootServer.answer(request, response));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => reject(portFailure(plan, error)));
+      server.listen(plan.serverPort, plan.address, resolve);
+    });
+    // A connection that fails is its machine's affair.
+    server.on('error', () => {});
+    return bootServer;
+  }
+
+  private answer(request: IncomingMessage, response: ServerResponse): void {
+    const address = request.socket.remoteAddress ?? '';
+    if (!isIPv4(address) || !this.neighbours.check(address)) {
+      request.socket.destroy();
+      return;
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      end(response, 405, '');
+      return;
+    }
+    const [, what, loader, word] = (request.url ?? '').split('/');
+    const mac = macOf(word ?? loader ?? '');
+    if (what === 'start.ipxe') {
+      end(response, 200, firstIpxe(this.plan));
+    } else if (what === 'start' && mac !== null && (loader === 'ipxe' || loader === 'grub')) {
+      end(response, 200, this.startText(loader, mac, address));
+    } else if (what === 'proven' && mac !== null) {
+      this.noteProven(mac, address);
+      end(response, 200, 'noted\n');
+    } else {
+      this.sendFile(loader === undefined ? (what ?? '') : '', request, response);
+    }
+  }
+
+  private startText(loader: 'ipxe' | 'grub', mac: string, address: string): string {
+    if (this.proven.has(mac)) {
+      this.tellOnce(
+        'disk',
+        mac,
+        `${nameOf(mac, address)} starts from its disk: its copy is proven`,
+      );
+      return loader === 'ipxe' ? DISK_IPXE : DISK_GRUB;
+    }
+    this.tellOnce('live', mac, `${nameOf(mac, address)} starts the live system`);
+    return loader === 'ipxe' ? ipxeScript(this.plan, mac) : grubConfig(this.plan, mac);
+  }
+
+  private noteProven(mac: string, address: string): void {
+    if (this.proven.size < MAX_MACHINES) this.proven.add(mac);
+    this.tellOnce('proven', mac, `${nameOf(mac, address)} will start from its disk from now on`);
+  }
+
+  /** A machine that asks again and again is no news. */
+  private tellOnce(what: string, mac: string, text: string): void {
+    const key = `${what} ${mac}`;
+    if (this.told.has(key) || this.told.size >= MAX_MACHINES) return;
+    this.told.add(key);
+    this.tell(text);
+  }
+
+  private sendFile(name: string, request: IncomingMessage, response: ServerResponse): void {
+    const path = this.folder.find(name);
+    if (path === null) {
+      end(response, 404, '');
+      return;
+    }
+    // GRUB knows this header in no other letters than these.
+    response.setHeader('Content-Length', statSync(path).size);
+    response.setHeader('Content-Type', name === MACHINES ? 'text/csv' : 'application/octet-stream');
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
+    const file = createReadStream(path);
+    file.on('error', () => response.destroy());
+    response.on('close', () => file.destroy());
+    file.pipe(response);
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.server.close(resolve));
+    this.server.closeAllConnections();
+    await closed;
+  }
+}
+
+function end(response: ServerResponse, status: number, text: string): void {
+  response.statusCode = status;
+  response.setHeader('Content-Length', Buffer.byteLength(text));
+  response.setHeader('Content-Type', 'text/plain');
+  response.end(text);
+}
+
+/** In the manner of iPXE and PXELINUX, with hyphens; null when it is none. */
+function macOf(text: string): string | null {
+  const lower = text.toLowerCase().replaceAll('%3a', ':');
+  return MAC.test(lower) ? lower.replaceAll(':', '-') : null;
+}
+
+function nameOf(mac: string, address: string): string {
+  return `machine ${mac.replaceAll('-', ':')} (${address})`;
+}
+
+function portFailure({ address, serverPort }: BootPlan, error: Error): Failure {
+  const { code } = error as NodeJS.ErrnoException;
+  const text =
+    code === 'EADDRINUSE'
+      ? `TCP port ${serverPort} of ${address} is taken, and --netboot needs it; give another ` +
+        `with -s`
+      : `--netboot cannot listen to TCP port ${serverPort} of ${address} (${error.message})`;
+  return new Failure('network', 'PORT_TAKEN', text);
+}
