@@ -103,6 +103,24 @@ export class LiveNetwork {
   static readonly options =
     'multiclient.group=225.0.20.79 multiclient.port=16079 multiclient.server=10.79.0.1:7579';
 
+  /**
+   * Lets that much through from a TCP port of the imaging host to one machine, and no more.
+   *
+   * @returns ends it
+   */
+  blockAfter(bytes: number, port: number, mac: string): () => void {
+    const name = `block${port}`;
+    const rule = `ether daddr ${mac} tcp sport ${port} quota over ${bytes} bytes drop`;
+    const hook = 'type filter hook output priority 0;';
+    const inside = ['netns', 'exec', this.namespace, 'nft'];
+    runTool(
+      'ip',
+      [...inside, '-f', '-'],
+      `table bridge ${name} { chain out { ${hook} ${rule} } }\n`,
+    );
+    return () => void runTool('ip', [...inside, 'delete', 'table', 'bridge', name]);
+  }
+
   async close(): Promise<void> {
     for (const running of this.started) if (running.exit === null) running.kill('SIGKILL');
     await Promise.allSettled(this.started.map((running) => running.exited));

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import type { Failure } from '../../src/failure.js';
 import { BootFolder } from '../../src/node/netboot/boot-folder.js';
 import { BootServer } from '../../src/node/netboot/boot-server.js';
-import { type BootPlan, kernelWords } from '../../src/node/netboot/boot-texts.js';
+import { type BootPlan, firstGrub, kernelWords } from '../../src/node/netboot/boot-texts.js';
 import { dnsmasqArguments } from '../../src/node/netboot/dnsmasq.js';
 import { refuseRange } from '../../src/node/netboot/ipv4-network.js';
 
@@ -57,6 +57,14 @@ test('the kernel is told of group, ports, server and image; nobody types', () =>
   assert(more.includes('multiclient.unattended'));
   // The last one counts.
   assert(more.indexOf('multiclient.then=poweroff') > more.indexOf('multiclient.then=reboot'));
+});
+
+test('GRUB begins anew whenever it comes back, and never ends at its prompt', () => {
+  const [where, ...loop] = firstGrub(plan).trimEnd().split('\n');
+  assert.equal(where, 'set root=(http,10.0.0.1:7500)');
+  assert.equal(loop[0], 'while true; do');
+  assert.match(loop[1]!, /^ {2}configfile \/start\/grub\//);
+  assert.deepEqual(loop.slice(-2), ['  sleep 5', 'done']);
 });
 
 test('an image whose name a boot loader could take for commands is not named', () => {
@@ -120,9 +128,14 @@ interface Answer {
   rawHeaders: string[];
 }
 
-function get(port: number, path: string, localAddress = '127.0.0.1'): Promise<Answer> {
+function get(
+  port: number,
+  path: string,
+  localAddress = '127.0.0.1',
+  headers: Record<string, string> = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const asked = request({ host: '127.0.0.1', port, path, localAddress, agent: false });
+    const asked = request({ host: '127.0.0.1', port, path, localAddress, headers, agent: false });
     asked.on('error', reject);
     asked.on('response', (response) => {
       const { statusCode = 0, rawHeaders } = response;
@@ -178,6 +191,30 @@ test('only the files of the live system are handed out', async (t) => {
   }
 });
 
+test('a loader that goes on in the middle of a file gets the rest of it, and no more', async (t) => {
+  const { port } = await serve(t, folderOf(t), 8);
+  const ask = (range: string) => get(port, '/vmlinuz', '127.0.0.1', { range });
+  const rest = await ask('bytes=8-');
+  assert.equal(rest.status, 206);
+  assert.equal(rest.text, 'vmlinuz\n');
+  assert(rest.rawHeaders.includes('bytes 8-15/16'), rest.rawHeaders.join());
+  assert(rest.rawHeaders.includes('8'), rest.rawHeaders.join());
+  for (const range of [
+    'bytes=0-',
+    'bytes=8-9',
+    'bytes=-3',
+    'lines=8-',
+    'bytes=9999999999999999-',
+  ]) {
+    const whole = await ask(range);
+    assert.equal(whole.status, 200, range);
+    assert.equal(whole.text, 'this is vmlinuz\n', range);
+  }
+  const beyond = await ask('bytes=16-');
+  assert.equal(beyond.status, 416);
+  assert(beyond.rawHeaders.includes('bytes */16'), beyond.rawHeaders.join());
+});
+
 test('a machine starts the live system until its copy is proven, and from its disk then', async (t) => {
   const { port, told } = await serve(t, folderOf(t), 8);
   const first = await get(port, '/start.ipxe');
@@ -195,7 +232,7 @@ test('a machine starts the live system until its copy is proven, and from its di
   await get(port, '/proven/52:54:00:00:00:01');
   assert.match((await get(port, '/start/ipxe/52-54-00-00-00-01')).text, /sanboot/);
   assert.match((await get(port, '/start/grub/52:54:00:00:00:01')).text, /chainloader .*^exit$/ms);
-  assert.match((await get(port, '/start/grub/52:54:00:00:00:02')).text, /^until linux /m);
+  assert.match((await get(port, '/start/grub/52:54:00:00:00:02')).text, /^if linux /m);
   assert.deepEqual(
     told.map((text) => text.replace(/^machine /, '')),
     [

@@ -3,7 +3,7 @@
  * remembers which of them hold a proven copy: those start from their disk, or a machine whose
  * firmware prefers the network would copy for ever.
  */
-import { createReadStream, statSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { BlockList, isIPv4 } from 'node:net';
 import { Failure } from '../../failure.js';
@@ -112,18 +112,32 @@ export class BootServer {
 
   private sendFile(name: string, request: IncomingMessage, response: ServerResponse): void {
     const path = this.folder.find(name);
-    if (path === null) {
+    const fd = path === null ? null : openFile(path);
+    if (fd === null) {
       end(response, 404, '');
       return;
     }
+    const sizeBytes = fstatSync(fd).size;
+    const startBytes = startOf(request.headers.range);
+    if (startBytes > 0 && startBytes >= sizeBytes) {
+      closeSync(fd);
+      response.setHeader('Content-Range', `bytes */${sizeBytes}`);
+      end(response, 416, '');
+      return;
+    }
+    if (startBytes > 0) {
+      response.statusCode = 206;
+      response.setHeader('Content-Range', `bytes ${startBytes}-${sizeBytes - 1}/${sizeBytes}`);
+    }
     // GRUB knows this header in no other letters than these.
-    response.setHeader('Content-Length', statSync(path).size);
+    response.setHeader('Content-Length', sizeBytes - startBytes);
     response.setHeader('Content-Type', name === MACHINES ? 'text/csv' : 'application/octet-stream');
     if (request.method === 'HEAD') {
+      closeSync(fd);
       response.end();
       return;
     }
-    const file = createReadStream(path);
+    const file = createReadStream('', { fd, start: startBytes });
     file.on('error', () => response.destroy());
     response.on('close', () => file.destroy());
     file.pipe(response);
@@ -134,6 +148,24 @@ export class BootServer {
     this.server.closeAllConnections();
     await closed;
   }
+}
+
+/** Null when it went away, or may not be read. */
+function openFile(path: string): number | null {
+  try {
+    return openSync(path, 'r');
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Where GRUB goes on: it asks for `bytes=N-` when it looks back, and takes what comes for that
+ * place. Whoever asks for less gets the whole, as RFC 9110 (section 14.2) allows.
+ */
+function startOf(range: string | undefined): number {
+  const [, digits] = /^bytes=(\d{1,15})-$/.exec(range ?? '') ?? [];
+  return Number(digits ?? 0);
 }
 
 function end(response: ServerResponse, status: number, text: string): void {

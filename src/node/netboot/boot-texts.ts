@@ -80,10 +80,17 @@ boot ||
 ${RETRY}`;
 }
 
-/** What GRUB finds beside itself, by TFTP. */
+/**
+ * What GRUB finds beside itself, by TFTP. It goes on for ever: where a configuration ends, GRUB
+ * shows a prompt, and waits for somebody who types.
+ */
 export function firstGrub({ address, serverPort }: BootPlan): string {
   return `set root=(http,${address}:${serverPort})
-configfile /start/grub/$net_default_mac
+while true; do
+  configfile /start/grub/$net_default_mac
+  echo multiserver: that failed, and is tried again in 5 seconds
+  sleep 5
+done
 `;
 }
 
@@ -110,10 +117,17 @@ done
 exit
 `;
 
+/**
+ * With UEFI, the kernel has GRUB load the initrd only while it starts: `boot` comes back when that
+ * fails. It does now and then, as GRUB's TCP does not bear sequence numbers that pass 2^32 (one in
+ * 60 downloads of this size): then {@link firstGrub} begins anew.
+ */
 export function grubConfig(plan: BootPlan, mac: string): string {
   return `echo multiserver: starting the live system from ${addressOf(plan)}
-until linux /vmlinuz BOOTIF=01-${mac} ${kernelWords(plan)}; do sleep 5; done
-until initrd /initrd.img; do sleep 5; done
-boot
+if linux /vmlinuz BOOTIF=01-${mac} ${kernelWords(plan)}; then
+  if initrd /initrd.img; then
+    boot
+  fi
+fi
 `;
 }
