@@ -39,7 +39,9 @@ export class LiveNetwork {
     });
     this.configure(this.namespace, [
       'link set lo up',
-      'link add br0 type bridge mcast_snooping 0 stp_state 0',
+      // With an address of its own. Otherwise it takes another port's whenever a machine goes off,
+      // and GRUB sends to the old one for ever.
+      'link add br0 address 02:00:00:79:00:fe type bridge mcast_snooping 0 stp_state 0',
       'link set br0 up',
       'addr add 10.79.0.1/24 brd + dev br0',
       'route add 224.0.0.0/4 dev br0',

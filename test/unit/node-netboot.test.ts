@@ -232,7 +232,7 @@ test('a machine starts the live system until its copy is proven, and from its di
   await get(port, '/proven/52:54:00:00:00:01');
   assert.match((await get(port, '/start/ipxe/52-54-00-00-00-01')).text, /sanboot/);
   assert.match((await get(port, '/start/grub/52:54:00:00:00:01')).text, /chainloader .*^exit$/ms);
-  assert.match((await get(port, '/start/grub/52:54:00:00:00:02')).text, /^if linux /m);
+  assert.match((await get(port, '/start/grub/52:54:00:00:00:02')).text, /^ {2}if linux /m);
   assert.deepEqual(
     told.map((text) => text.replace(/^machine /, '')),
     [

@@ -53,7 +53,8 @@ sanboot --no-describe --drive 0x80 || exit
 `;
 
 /** The server may be about to start again: forty machines in a shell would help nobody. */
-const RETRY = `echo multiserver: that failed, and is tried again in 5 seconds
+const FAILED = 'multiserver: that failed, and is tried again in 5 seconds';
+const RETRY = `echo ${FAILED}
 sleep 5
 goto again
 `;
@@ -88,7 +89,7 @@ export function firstGrub({ address, serverPort }: BootPlan): string {
   return `set root=(http,${address}:${serverPort})
 while true; do
   configfile /start/grub/$net_default_mac
-  echo multiserver: that failed, and is tried again in 5 seconds
+  echo ${FAILED}
   sleep 5
 done
 `;
@@ -119,15 +120,22 @@ exit
 
 /**
  * With UEFI, the kernel has GRUB load the initrd only while it starts: `boot` comes back when that
- * fails. It does now and then, as GRUB's TCP does not bear sequence numbers that pass 2^32 (one in
- * 60 downloads of this size): then {@link firstGrub} begins anew.
+ * fails. GRUB's TCP breaks wherever sequence numbers pass 2^32 (one in 60 downloads of this size),
+ * and then another download helps. When this host's hardware address changes, nothing does but to
+ * start anew: GRUB keeps the old one for ever.
  */
 export function grubConfig(plan: BootPlan, mac: string): string {
   return `echo multiserver: starting the live system from ${addressOf(plan)}
-if linux /vmlinuz BOOTIF=01-${mac} ${kernelWords(plan)}; then
-  if initrd /initrd.img; then
-    boot
+for try in 1 2 3; do
+  if linux /vmlinuz BOOTIF=01-${mac} ${kernelWords(plan)}; then
+    if initrd /initrd.img; then
+      boot
+      set broken=yes
+    fi
   fi
-fi
+  echo ${FAILED}
+  sleep 5
+done
+if [ "$broken" = yes ]; then reboot; fi
 `;
 }
