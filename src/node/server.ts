@@ -285,7 +285,7 @@ export class Server {
 
   private mapComplete(): void {
     // A map of what was partly this and partly that image would be nobody's.
-    if (!this.watch.isUnchanged()) return;
+    if (!this.watch.mapped()) return;
     const map = this.map.finish();
     const isConfirmed = this.kept?.id.equals(map.id) ?? false;
     const tell = (text: string): void => this.observe({ type: 'notice', text });

@@ -50,7 +50,7 @@ test('an image that changed is searched for holes no further: its file is closed
   };
   const watch = (onChanged: (failure: Failure) => void) => {
     onChanged(new Failure('source', 'SOURCE_CHANGED', 'it changed'));
-    return { isUnchanged: () => false, close() {} };
+    return { mapped: () => false, close() {} };
   };
   Object.assign(image, { extents, watch });
   await assert.rejects(

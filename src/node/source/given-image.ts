@@ -108,6 +108,10 @@ class GivenWatch implements ImageWatch {
     return !this.isTold;
   }
 
+  mapped(): boolean {
+    return !this.isTold;
+  }
+
   changed(what: string): void {
     if (this.isTold) return;
     this.isTold = true;

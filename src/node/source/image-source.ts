@@ -36,6 +36,8 @@ export interface ImageSource {
 export interface ImageWatch {
   /** Looks now. */
   isUnchanged(): boolean;
+  /** Looks now, as the block map is made. @returns whether that is of one image */
+  mapped(): boolean;
   /** Something else found out. @param what a clause */
   changed(what: string): void;
   close(): void;

@@ -102,7 +102,7 @@ async function learnAll(
       const advance = (): void => {
         while (readNext());
         // A change since the watch last looked: the map would be one of a mixture.
-        if (preparation.takeComplete() && watch!.isUnchanged()) resolve();
+        if (preparation.takeComplete() && watch!.mapped()) resolve();
       };
       searchHoles(
         builder,

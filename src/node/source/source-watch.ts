@@ -19,6 +19,8 @@ export class SourceWatch {
   private readonly onChanged: (failure: Failure) => void;
   private readonly timer: NodeJS.Timeout;
   private isTold = false;
+  /** The block map is made: what is read from now on is held against it. */
+  private isMapped = false;
 
   /** @param onChanged called once */
   constructor(
@@ -43,6 +45,16 @@ export class SourceWatch {
     return !this.isTold;
   }
 
+  /**
+   * The block map is made of what was read so far.
+   * @returns whether that was one image
+   */
+  mapped(): boolean {
+    const isOne = this.isUnchanged();
+    this.isMapped = true;
+    return isOne;
+  }
+
   private change(): string | null {
     if (!this.first.isFile()) return this.isMountable ? this.newUse() : null;
     let stats: BigIntStats;
@@ -58,8 +70,11 @@ export class SourceWatch {
     if (this.forbidsWriters && hasWriter(this.fd, this.path)) {
       return 'was opened for writing by another program, which can change it unseen,';
     }
-    const isTouched = stats.ctimeNs !== this.first.ctimeNs && !this.isOtherwiseChanged(stats);
-    return isTouched ? 'was written to, and its time of modification set back,' : null;
+    if (stats.ctimeNs === this.first.ctimeNs) return null;
+    if (!this.isOtherwiseChanged(stats)) {
+      return 'was written to, and its time of modification set back,';
+    }
+    return this.isMapped ? null : 'got other rights, owners or names, which may hide a write,';
   }
 
   private newUse(): string | null {
