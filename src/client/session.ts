@@ -22,7 +22,6 @@ import { isAnswer, PacketType, packetLength, packetType } from '../protocol/pack
 import { isSealed } from '../trust/control-seal.js';
 import { ServerChoice } from './choice/server-choice.js';
 import type { ClientConfig } from './config.js';
-import { PacketStash } from './copy/partial-chunk.js';
 import { NO_PROGRESS } from './copy/progress.js';
 import type { ClientProgress } from './events.js';
 import {
@@ -36,6 +35,7 @@ import {
   type Target,
   type Transmit,
 } from './outputs.js';
+import { PacketStash } from './packet-stash.js';
 import { Receiver } from './receiver.js';
 import { emptyReport, FinalReport } from './reports.js';
 import { ServerMessages } from './server-messages.js';

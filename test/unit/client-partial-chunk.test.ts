@@ -218,3 +218,18 @@ test('blocks in doubt are told apart by their checks, whatever came once more', 
   assert.equal(renewed.isComplete, true);
   assert.deepEqual(renewed.bytes.subarray(0, 1000), content);
 });
+
+test('what was begun for one server is no half chunk of the next, whose blocks differ', () => {
+  const assembly = new Assembly(slotsOf(4), never);
+  const stored = assembly.open(1, 0, 1000, 100)!;
+  assembly.close(stored);
+  const loaded = assembly.take(2, 0, 1000, 100)!;
+  assembly.clear();
+  assembly.doubt(stored.slot);
+  assembly.taken(loaded.slot, 0);
+  assert.equal(assembly.openCount, 0);
+  assert.equal(assembly.freeCount, 4);
+  const next = assembly.take(2, 0, 1000, 500)!;
+  assembly.taken(next.slot, 0);
+  assert.equal(assembly.find(2)!.blockCount, 2);
+});

@@ -77,6 +77,8 @@ export class PartialChunk {
   private checkedCount = 0;
   private received = new Uint32Array(0);
   private blockSize = 1;
+  /** Counts servers, see {@link Assembly}. */
+  generation = 0;
   /** It began as an older version of the chunk. */
   isOlder = false;
 
@@ -221,6 +223,11 @@ export class Assembly {
   private readonly partials: PartialChunk[];
   private readonly free: PartialChunk[];
   private readonly halfByChunk = new Map<number, PartialChunk>();
+  /**
+   * Counts the servers that blocks came from: what is being read or stored while the server is
+   * started again is made of blocks, and maybe of a seal, that the next one does not have.
+   */
+  private generation = 0;
 
   /** @param givenUp is told of each chunk that has to give up its slot */
   constructor(
@@ -280,7 +287,7 @@ export class Assembly {
       this.givenUp(oldest.chunk);
       partial = oldest;
     }
-    partial.begin(chunk, kindByte, encodedLength, blockSize);
+    this.begin(partial, chunk, kindByte, encodedLength, blockSize);
     this.halfByChunk.set(chunk, partial);
     return partial;
   }
@@ -292,8 +299,19 @@ export class Assembly {
   take(chunk: number, kindByte: number, encodedLength: number, blockSize: number) {
     if (this.free.length <= this.partials.length / 2) return null;
     const partial = this.free.pop()!;
-    partial.begin(chunk, kindByte, encodedLength, blockSize);
+    this.begin(partial, chunk, kindByte, encodedLength, blockSize);
     return partial;
+  }
+
+  private begin(
+    partial: PartialChunk,
+    chunk: number,
+    kindByte: number,
+    encodedLength: number,
+    blockSize: number,
+  ): void {
+    partial.begin(chunk, kindByte, encodedLength, blockSize);
+    partial.generation = this.generation;
   }
 
   /** What was asked for with `take` is in the slot: some of it may be right. */
@@ -322,6 +340,10 @@ export class Assembly {
   /** What was made of the slot's bytes is not the right chunk: some of them came damaged. */
   doubt(slot: number): void {
     const partial = this.partials[slot]!;
+    if (partial.generation !== this.generation) {
+      this.free.push(partial);
+      return;
+    }
     partial.doubt();
     this.halfByChunk.set(partial.chunk, partial);
   }
@@ -337,43 +359,13 @@ export class Assembly {
     this.free.push(partial);
   }
 
-  /** Drops all half chunks. */
+  /** Drops all half chunks: blocks come from another server from now on. */
   clear(): void {
+    this.generation++;
     for (const partial of [...this.halfByChunk.values()]) this.abandon(partial);
   }
 
   halves(): IterableIterator<PartialChunk> {
     return this.halfByChunk.values();
-  }
-}
-
-interface Stashed {
-  bytes: Buffer;
-  isFromServer: boolean;
-}
-
-/** Copies of packets that came while all chunk memory waited for the disk. */
-export class PacketStash {
-  private readonly stashed: Stashed[] = [];
-  private bytes = 0;
-  /** Memory for packets; what comes beyond it is dropped. */
-  maxBytes = 0;
-
-  get isEmpty(): boolean {
-    return this.stashed.length === 0;
-  }
-
-  /** Copies the packets in `bytes[start, end)`; drops them when too much is here already. */
-  put(bytes: Buffer, start: number, end: number, isFromServer: boolean): void {
-    if (this.bytes + end - start > this.maxBytes) return;
-    this.stashed.push({ bytes: Buffer.from(bytes.subarray(start, end)), isFromServer });
-    this.bytes += end - start;
-  }
-
-  /** The packets that are here longest; there must be some. */
-  take(): Stashed {
-    const first = this.stashed.shift()!;
-    this.bytes -= first.bytes.length;
-    return first;
   }
 }
