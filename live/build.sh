@@ -167,6 +167,7 @@ make_system() {
   mv "$system"/opt/multiclient-* "$programs"
   ln -s /opt/multiclient/multiclient /opt/multiclient/multiserver "$system/usr/bin"
   install -m 755 live/init "$system/init"
+  ln -s /init "$system/usr/bin/copy-to"
   install -D -m 755 -t "$system/hooks" live/hooks/*
 }
 

@@ -98,7 +98,8 @@ export function readAddressRange(text: string): readonly [string, string] {
  * Words for a kernel's command line: what boot loaders would take for something else is refused.
  */
 export function readKernelWords(text: string): string {
-  if (/^[\w .,:/=@%+"-]+$/.test(text)) return text.trim();
+  const isPaired = text.split('"').length % 2 === 1;
+  if (isPaired && /^[\w .,:/=@%+"-]+$/.test(text)) return text.trim();
   throw new BadValue(
     `'${text}' cannot be put on a kernel's command line; give words such as multiclient.verify, ` +
       'with double quotes around values that have spaces',

@@ -26,17 +26,23 @@ export async function runServerAndBoot(
   const netboot = new Netboot(options.netboot, options, observe, (failure) => {
     ending.abort(failure);
   });
+  // The last word is said when all is over.
+  let last: ServerEvent | null = null;
   const note = (event: ServerEvent): void => {
-    observe(event);
-    if (event.type === 'serving') netboot.begin(event);
+    if (event.type === 'ended') last = event;
+    else observe(event);
+    netboot.note(event);
   };
   if (options.keyFile !== undefined && !/\bmulticlient\.key=/.test(options.netboot.extraWords)) {
     observe({ type: 'notice', text: NO_KEY });
   }
   try {
-    await runServer(options, note, ending.signal);
+    await runServer(options, note, ending.signal).finally(() =>
+      netboot.awaitMachines(ending.signal),
+    );
   } finally {
     signal.removeEventListener('abort', stop);
     await netboot.close();
+    if (last !== null) observe(last);
   }
 }

@@ -89,6 +89,13 @@ export interface UsedPart {
   remark: string | null;
 }
 
+/** A machine that holds a copy from before the server was started again. */
+export interface CopyHolder {
+  host: string;
+  address: string;
+  identity: ClientIdentity;
+}
+
 /** How chunks are compressed from here on. */
 export interface CompressionEvent {
   type: 'compression';
@@ -145,6 +152,8 @@ export type ServerEvent =
   | { type: 'client-done'; client: FleetMember; doneCount: number }
   /** A machine that held a copy has its target written anew. */
   | { type: 'client-anew'; client: FleetMember; doneCount: number }
+  /** A server that was started again: these hold copies of its image from before. */
+  | { type: 'copies-kept'; clients: CopyHolder[]; path: string }
   /** A client with --check found its target equal; it counts for nothing. */
   | { type: 'client-compared'; client: FleetMember }
   /** Told before the server leaves: who is left without a copy. */

@@ -174,6 +174,11 @@ export class ServerNarrator implements Narrator<ServerEvent> {
           `client ${nameOf(event.client)} begins a new copy ` +
           `(${formatCount(event.doneCount)} done)`
         );
+      case 'copies-kept':
+        return (
+          'machines that hold a copy from before the server was started again: ' +
+          `${event.clients.length}; they count (delete ${safeText(event.path)} to count from zero)`
+        );
       case 'client-compared':
         return `client ${nameOf(event.client)} compared its target: it is equal`;
       case 'unfinished':
@@ -331,8 +336,7 @@ export class ServerNarrator implements Narrator<ServerEvent> {
     const ask = event.isUnattended ? 'they ask nobody' : "each asks for a 'yes' before it writes";
     return (
       `machines that start from the network of ${safeText(event.address)} get the live system ` +
-      `from ` +
-      `here (${dhcp}, files by TCP port ${event.serverPort}); ${ask}`
+      `from here (${dhcp}, files by TCP port ${event.serverPort}); ${ask}`
     );
   }
 

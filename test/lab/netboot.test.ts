@@ -106,6 +106,43 @@ labTest('a second DHCP server on the host is named as the reason', 1, async (lab
   assert.match(server.last('error').message, /another DHCP server runs on this host/);
 });
 
+labTest('a second TFTP server at the address is named as the reason', 1, async (lab) => {
+  requireLab('dnsmasq');
+  const image = lab.scratch.randomFile('lab.img', 1_000_000);
+  const host = lab.world.host(1);
+  const files = ['--conf-file=/dev/null', '--pid-file=', '--log-facility=-', '--port=0'];
+  const tftp = ['--enable-tftp', '--tftp-root=/usr/share', '--interface=e0', '--bind-interfaces'];
+  const other = host.start(toolPath('dnsmasq'), ['--keep-in-foreground', ...files, ...tftp]);
+  await other.waitText('started, version');
+  const server = lab.startServer(['-f', image, '--netboot', liveFolder(lab)]);
+  await server.waitStatus(7);
+  assert.equal(server.last('error').code, 'NETBOOT_FAILED');
+  assert.match(server.last('error').message, /another TFTP server runs on this host/);
+});
+
+labTest('whoever holds a copy from before a restart starts from its disk', 2, async (lab) => {
+  requireLab('dnsmasq', 'curl');
+  const image = lab.scratch.randomFile('lab.img', 1_000_000);
+  const args = ['-f', image, '--netboot', liveFolder(lab), '--exit-after', '2'];
+  const first = lab.startServer(args);
+  const client = lab.startClient(2, ['-o', lab.scratch.path('copy')]);
+  await client.waitStatus(0);
+  await first.waitFor('client-done');
+  const mac = first.last('client-done').client.identity.mac!;
+  first.kill('SIGKILL');
+  await first.exited;
+  const host = lab.world.host(1);
+  await untilNone(host, 'dnsmasq');
+  const second = lab.startServer(args);
+  await second.waitFor('copies-kept');
+  const ready = await second.waitFor('netboot');
+  const url = `http://${ready.address}:${ready.serverPort}/start/ipxe`;
+  const ask = (address: string) =>
+    runIn(lab.world.host(2), 'curl', ['-sf', `${url}/${address.replaceAll(':', '-')}`]);
+  assert.match(await ask(mac), /starts from its disk/);
+  assert.match(await ask('52:54:00:00:00:09'), /starting the live system/);
+});
+
 labTest('what cannot work is refused before anything is served', 1, async (lab) => {
   const image = lab.scratch.randomFile('lab.img', 1_000_000);
   const empty = lab.startServer(['-f', image, '--netboot', lab.scratch.folder]);

@@ -88,10 +88,18 @@ export class Bench {
     return [...drive, '-device', 'qemu-xhci', '-device', 'usb-storage,drive=stick,removable=on'];
   }
 
-  /** Starts a machine whose firmware looks at the network first, and at its disk then. */
-  startFromNetwork(firmware: Firmware, number: number, disk: Disk): Promise<Machine> {
-    // Without the card's own iPXE, UEFI does it all by itself, as machines of hardware do.
-    const properties = firmware === 'bios' ? ['bootindex=1'] : ['bootindex=1', 'romfile='];
+  /**
+   * Starts a machine whose firmware looks at the network first, and at its disk then.
+   * @param hasIpxe its card has an iPXE of its own; otherwise UEFI does it all by itself, as most
+   *   machines of hardware do
+   */
+  startFromNetwork(
+    firmware: Firmware,
+    number: number,
+    disk: Disk,
+    hasIpxe = firmware === 'bios',
+  ): Promise<Machine> {
+    const properties = hasIpxe ? ['bootindex=1'] : ['bootindex=1', 'romfile='];
     return this.start(
       memoryMegabytes[firmware],
       ...firmwareArguments(firmware, this.newPath('settings')),

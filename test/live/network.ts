@@ -118,7 +118,7 @@ export class LiveNetwork {
     runTool(
       'ip',
       [...inside, '-f', '-'],
-      `table bridge ${name} { chain out { ${hook} ${rule} } }\n`,
+      `table bridge ${name} { chain out { ${hook} ${rule}; }; }\n`,
     );
     return () => void runTool('ip', [...inside, 'delete', 'table', 'bridge', name]);
   }

@@ -14,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { ClientIdentity, FleetMember } from '../../server/events.js';
+import type { ClientIdentity, CopyHolder, FleetMember } from '../../server/events.js';
 
 /** For images that have no folder of their own, such as devices. */
 const STATE_FOLDER = '/var/lib/multiserver';
@@ -24,11 +24,8 @@ const MAX_AGE_MS = 12 * 3_600_000;
 const MAX_BYTES = 2 ** 28;
 
 /** A machine that holds a copy, as the journal tells. */
-export interface CopyHolder {
+export interface KeptCopy extends CopyHolder {
   machine: bigint;
-  host: string;
-  address: string;
-  identity: ClientIdentity;
 }
 
 export class CopiesJournal {
@@ -51,7 +48,7 @@ export class CopiesJournal {
    * @param wantedCount how many are waited for: who waits for another number means another evening
    * @returns the machines that hold a copy already, with their addresses
    */
-  begin(mapId: string, wantedCount: number): CopyHolder[] {
+  begin(mapId: string, wantedCount: number): KeptCopy[] {
     const machines = this.read(mapId, wantedCount);
     try {
       mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
@@ -102,7 +99,7 @@ export class CopiesJournal {
     );
   }
 
-  private read(mapId: string, wantedCount: number): CopyHolder[] {
+  private read(mapId: string, wantedCount: number): KeptCopy[] {
     let lines: string[];
     try {
       const stats = statSync(this.path);
@@ -113,7 +110,7 @@ export class CopiesJournal {
     } catch {
       return [];
     }
-    const machines = new Map<string, CopyHolder>();
+    const machines = new Map<string, KeptCopy>();
     for (const [index, line] of lines.entries()) {
       const entry = parse(line);
       const isOurs = entry?.image === mapId && entry.wantedCount === wantedCount;
@@ -127,7 +124,7 @@ export class CopiesJournal {
   }
 }
 
-function holderOf(machine: string, entry: Record<string, unknown>): CopyHolder {
+function holderOf(machine: string, entry: Record<string, unknown>): KeptCopy {
   const { host, address, mac, label, serial } = entry;
   const identity: ClientIdentity = {};
   if (typeof mac === 'string') identity.mac = mac;

@@ -1,7 +1,7 @@
 /** Counts the machines that hold a copy towards `--exit-after`, across a restart of the server. */
 import type { ServerEvent } from '../../server/events.js';
 import type { ServerSession } from '../../server/session.js';
-import { CopiesJournal, type CopyHolder } from './copies-journal.js';
+import { CopiesJournal, type KeptCopy } from './copies-journal.js';
 
 interface CountOptions {
   file: string;
@@ -42,14 +42,12 @@ export class CopyCount {
    * The image has its name: machines that held a copy of it before a restart count.
    * @returns who they are
    */
-  begin(mapId: string): CopyHolder[] {
+  begin(mapId: string): KeptCopy[] {
     const machines = this.journal?.begin(mapId, this.wanted) ?? [];
     for (const { machine, address } of machines) this.session.knowCopy(machine, address);
     if (machines.length === 0) return machines;
-    const text =
-      `machines that hold a copy from before the server was started again: ${machines.length}; ` +
-      `they count (delete ${this.journal!.path} to count from zero)`;
-    this.observe({ type: 'notice', text });
+    const clients = machines.map(({ host, address, identity }) => ({ host, address, identity }));
+    this.observe({ type: 'copies-kept', clients, path: this.journal!.path });
     this.look();
     return machines;
   }

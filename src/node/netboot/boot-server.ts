@@ -5,7 +5,7 @@
  */
 import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { BlockList, isIPv4 } from 'node:net';
+import { BlockList, isIPv4, type Socket } from 'node:net';
 import { Failure } from '../../failure.js';
 import { type BootFolder, MACHINES } from './boot-folder.js';
 import {
@@ -24,6 +24,11 @@ const MAC = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/;
 
 export class BootServer {
   private readonly proven = new Set<string>();
+  /** Machines that were started, and are not known to be ready since. */
+  private readonly started = new Set<string>();
+  /** Connections on which an answer is under way. */
+  private readonly busy = new WeakSet<Socket>();
+  private onReady: () => void = () => {};
   /** What was told already of which machine. */
   private readonly told = new Set<string>();
   private readonly neighbours = new BlockList();
@@ -66,6 +71,13 @@ export class BootServer {
       request.socket.destroy();
       return;
     }
+    // No loader asks for the next before it has the first: files of all would be open at once.
+    if (this.busy.has(request.socket)) {
+      request.socket.destroy();
+      return;
+    }
+    this.busy.add(request.socket);
+    response.on('close', () => this.busy.delete(request.socket));
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       end(response, 405, '');
       return;
@@ -93,13 +105,40 @@ export class BootServer {
       );
       return loader === 'ipxe' ? DISK_IPXE : DISK_GRUB;
     }
+    if (this.started.size < MAX_MACHINES) this.started.add(mac);
     this.tellOnce('live', mac, `${nameOf(mac, address)} starts the live system`);
     return loader === 'ipxe' ? ipxeScript(this.plan, mac) : grubConfig(this.plan, mac);
   }
 
+  /** @param mac of a machine that holds a copy from before the server was started again */
+  knowProven(mac: string): void {
+    const name = macOf(mac);
+    if (name !== null && this.proven.size < MAX_MACHINES) this.proven.add(name);
+  }
+
   private noteProven(mac: string, address: string): void {
-    if (this.proven.size < MAX_MACHINES) this.proven.add(mac);
+    this.knowProven(mac);
+    this.started.delete(mac);
+    if (this.startedCount === 0) this.onReady();
     this.tellOnce('proven', mac, `${nameOf(mac, address)} will start from its disk from now on`);
+  }
+
+  /** So many machines were started, and have not said yet that they are ready. */
+  get startedCount(): number {
+    return this.started.size;
+  }
+
+  /** Resolves when all that were started are ready, or it took too long. */
+  untilReady(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(), timeoutMs);
+      this.onReady = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      signal.addEventListener('abort', () => this.onReady(), { once: true });
+      if (this.startedCount === 0 || signal.aborted) this.onReady();
+    });
   }
 
   /** A machine that asks again and again is no news. */

@@ -52,19 +52,32 @@ iseq \${platform} efi && exit ||
 sanboot --no-describe --drive 0x80 || exit
 `;
 
-/** The server may be about to start again: forty machines in a shell would help nobody. */
 const FAILED = 'multiserver: that failed, and is tried again in 5 seconds';
-const RETRY = `echo ${FAILED}
-sleep 5
-goto again
-`;
+/**
+ * So often a loader asks again: forty machines at a prompt would help nobody when the server is
+ * about to be started again. Then it may be over, and machines go by their firmware to the disk.
+ */
+const TRIES = 60;
+const GIVEN_UP = 'multiserver: no answer for minutes: on to what the firmware starts next';
 
-/** What iPXE runs first: it says who asks, as only the loader knows its card. */
+/**
+ * What iPXE runs first: it says who asks, as only the loader knows its card. A script that ends is
+ * one that had iPXE go on to the next device: so this one ends as well.
+ */
 export function firstIpxe(plan: BootPlan): string {
   return `#!ipxe
+set tries:int32 0
 :again
-chain ${addressOf(plan)}/start/ipxe/\${netX/mac:hexhyp} ||
-${RETRY}`;
+chain ${addressOf(plan)}/start/ipxe/\${netX/mac:hexhyp} && exit ||
+inc tries ||
+iseq \${tries} ${TRIES} && goto leave ||
+echo ${FAILED}
+sleep 5
+goto again
+:leave
+echo ${GIVEN_UP}
+exit
+`;
 }
 
 /** @param mac of the machine, in iPXE's manner: 52-54-00-12-34-56 */
@@ -72,26 +85,28 @@ export function ipxeScript(plan: BootPlan, mac: string): string {
   const from = addressOf(plan);
   return `#!ipxe
 echo multiserver: starting the live system from ${from}
-:again
 imgfree
-kernel ${from}/vmlinuz initrd=initrd.img BOOTIF=01-${mac} ${kernelWords(plan)} || goto failed
-initrd ${from}/initrd.img || goto failed
-boot ||
-:failed
-${RETRY}`;
+kernel ${from}/vmlinuz initrd=initrd.img BOOTIF=01-${mac} ${kernelWords(plan)} || exit 1
+initrd ${from}/initrd.img || exit 1
+boot || exit 1
+`;
 }
 
 /**
- * What GRUB finds beside itself, by TFTP. It goes on for ever: where a configuration ends, GRUB
- * shows a prompt, and waits for somebody who types.
+ * What GRUB finds beside itself, by TFTP. Where it simply ended, GRUB would show a prompt, and wait
+ * for somebody who types.
  */
 export function firstGrub({ address, serverPort }: BootPlan): string {
+  const tries = Array.from({ length: TRIES }, (_, index) => index + 1);
   return `set root=(http,${address}:${serverPort})
-while true; do
+for try in ${tries.join(' ')}; do
   configfile /start/grub/$net_default_mac
   echo ${FAILED}
   sleep 5
 done
+echo ${GIVEN_UP}
+sleep 5
+exit
 `;
 }
 

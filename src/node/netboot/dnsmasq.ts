@@ -75,6 +75,27 @@ export function dnsmasqArguments(plan: DnsmasqPlan): string[] {
   ];
 }
 
+const TFTP_PORT = 69;
+
+/**
+ * Two dnsmasq share a port without a word, and each answers for files that the other has.
+ * @throws Failure when there is another server of TFTP at our address
+ */
+export async function refuseOtherTftp(address: string): Promise<void> {
+  const { createSocket } = await import('node:dgram');
+  const socket = createSocket('udp4');
+  const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+    socket.once('error', resolve);
+    socket.bind({ address, port: TFTP_PORT, exclusive: true }, () => resolve(null));
+  });
+  socket.close();
+  if (error?.code !== 'EADDRINUSE') return;
+  const text =
+    `UDP port ${TFTP_PORT} of ${address} is taken, and --netboot needs it: another TFTP server ` +
+    "runs on this host; stop it, or the interface's part of it";
+  throw new Failure('network', 'NETBOOT_FAILED', text);
+}
+
 /** Loaders and GRUB's first lines, where dnsmasq, which is not root, can read them. */
 export function makeTftpFolder(loaders: readonly string[], grubConfig: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'multiserver-netboot-'));
@@ -84,8 +105,11 @@ export function makeTftpFolder(loaders: readonly string[], grubConfig: string): 
     copyFileSync(path, place);
     chmodSync(place, 0o644);
   }
-  mkdirSync(join(folder, 'grub'));
-  writeFileSync(join(folder, 'grub', 'grub.cfg'), grubConfig);
+  const place = join(folder, 'grub');
+  mkdirSync(place);
+  chmodSync(place, 0o755);
+  writeFileSync(join(place, 'grub.cfg'), grubConfig);
+  chmodSync(join(place, 'grub.cfg'), 0o644);
   return folder;
 }
 
@@ -163,7 +187,10 @@ export class Dnsmasq {
   }
 
   private hear(line: string): void {
-    this.lines.push(line.replace(/^dnsmasq(-\w+)?(\[\d+\])?: /, ''));
+    const words = line.replace(/^dnsmasq(-\w+)?(\[\d+\])?: /, '');
+    // The reason came before.
+    if (words === 'FAILED to start up') return;
+    this.lines.push(words);
     if (this.lines.length > MAX_LINES) this.lines.shift();
   }
 

@@ -6,15 +6,21 @@ import type { NetbootOptions, ServerOptions } from '../options.js';
 import { BootFolder } from './boot-folder.js';
 import { BootServer } from './boot-server.js';
 import { addressOf, type BootPlan, firstGrub } from './boot-texts.js';
-import { Dnsmasq, makeTftpFolder, requireDnsmasq } from './dnsmasq.js';
+import { Dnsmasq, makeTftpFolder, refuseOtherTftp, requireDnsmasq } from './dnsmasq.js';
 import { ipv4NetworkOf, refuseRange } from './ipv4-network.js';
 
 type Serving = Extract<ServerEvent, { type: 'serving' }>;
 
+/** What is done after a copy (`--fit`, hooks) takes some seconds. */
+const READY_MS = 60_000;
+
 export class Netboot {
   private readonly folder: BootFolder;
+  private readonly wantedInterface: string | undefined;
   private bootServer: BootServer | null = null;
   private dnsmasq: Dnsmasq | null = null;
+  /** Hardware addresses of machines that hold a copy from before a restart. */
+  private readonly kept: string[] = [];
   private isClosed = false;
   private starting: Promise<void> = Promise.resolve();
 
@@ -25,7 +31,7 @@ export class Netboot {
    */
   constructor(
     private readonly options: NetbootOptions,
-    { group }: Pick<ServerOptions, 'group'>,
+    { group, interface: wanted }: Pick<ServerOptions, 'group' | 'interface'>,
     private readonly observe: (event: ServerEvent) => void,
     private readonly onFailure: (failure: unknown) => void,
   ) {
@@ -33,6 +39,7 @@ export class Netboot {
       const text = '--netboot goes with an IPv4 group, as machines start by IPv4; leave -g out';
       throw new Failure('network', 'NO_MULTICAST', text);
     }
+    this.wantedInterface = wanted;
     this.folder = new BootFolder(options.folder);
     requireDnsmasq();
     if (!options.isUnattended) return;
@@ -43,19 +50,21 @@ export class Netboot {
   }
 
   /** The image is being served: machines may start. */
-  begin(serving: Serving): void {
+  private begin(serving: Serving): void {
     this.starting = this.start(serving).catch((error) => this.onFailure(error));
   }
 
   private async start({ interface: label, group, port, serverPort, name }: Serving): Promise<void> {
     const { dhcpRange, isUnattended, extraWords } = this.options;
-    const network = ipv4NetworkOf(label);
+    const network = ipv4NetworkOf(label, this.wantedInterface, dhcpRange);
     const { address, netmask, prefixLength } = network;
     if (dhcpRange !== null) refuseRange(dhcpRange, network, label);
     const common = { address, serverPort, group, port };
     const plan: BootPlan = { ...common, image: name, isUnattended, extraWords };
     const tell = (text: string): void => this.observe({ type: 'notice', text });
+    await refuseOtherTftp(address);
     this.bootServer = await BootServer.start(plan, prefixLength, this.folder, tell);
+    for (const mac of this.kept) this.bootServer.knowProven(mac);
     this.dnsmasq = await Dnsmasq.start(
       {
         interface: label,
@@ -71,6 +80,30 @@ export class Netboot {
     if (this.isClosed) return;
     const mode = dhcpRange === null ? 'proxy' : 'dhcp';
     this.observe({ type: 'netboot', address, serverPort, mode, isUnattended });
+  }
+
+  /** Takes an event of the server in. */
+  note(event: ServerEvent): void {
+    if (event.type === 'serving') this.begin(event);
+    if (event.type !== 'copies-kept') return;
+    for (const { identity } of event.clients) if (identity.mac) this.kept.push(identity.mac);
+    for (const mac of this.kept) this.bootServer?.knowProven(mac);
+  }
+
+  /**
+   * All wanted copies are proven: machines do what they are to do then, and say that they are
+   * ready. Whoever could not would start from the network, and copy anew.
+   */
+  async awaitMachines(signal: AbortSignal): Promise<void> {
+    await this.starting;
+    const count = this.bootServer?.startedCount ?? 0;
+    if (count === 0 || signal.aborted) return;
+    const machines = count === 1 ? '1 machine' : `${count} machines`;
+    const text =
+      `${machines} that started from here will say when it is ready to start from its disk: ` +
+      `waiting for that, up to ${READY_MS / 1000} s`;
+    this.observe({ type: 'notice', text });
+    await this.bootServer!.untilReady(READY_MS, signal);
   }
 
   async close(): Promise<void> {
