@@ -3,7 +3,7 @@
 import type { ClientOutput, Transmit } from '../../src/client/outputs.js';
 import { ClientSession } from '../../src/client/session.js';
 import type { Failure } from '../../src/failure.js';
-import { BLOCK_HEADER_BYTES } from '../../src/protocol/block.js';
+
 import type { ImageDescription } from '../../src/protocol/from-server.js';
 import { SEAL_BYTES } from '../../src/trust/seal.js';
 import { digestOf } from '../digest.js';
@@ -12,6 +12,7 @@ import { ClientCheck } from './client-check.js';
 import type { SimDisk } from './disk.js';
 import { DiskWork } from './disk-work.js';
 import type { SimImage } from './image.js';
+import type { Arrival } from './inbox.js';
 import { SOCKET_BYTES } from './inbox.js';
 import type { SimOptions } from './options.js';
 import type { Random } from './random.js';
@@ -118,9 +119,7 @@ export class ClientRun {
     this.do(() => this.machine.handleUnicast(bytes, address, port, this.now));
   }
 
-  /** Takes pieces of a train: start, end, start, end, ... */
-  takeGroup(train: Buffer, pieces: readonly number[], address: string): void {
-    const packetBytes = BLOCK_HEADER_BYTES + this.context.options.blockSizeBytes;
+  takeGroup({ train, pieces, packetBytes, address }: Arrival): void {
     this.do(() => {
       for (let i = 0; i < pieces.length; i += 2) {
         const [start, end] = [pieces[i]!, pieces[i + 1]!];

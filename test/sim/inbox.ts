@@ -10,9 +10,12 @@ export const SOCKET_BYTES = 128 * 1024;
 /** Chance per arrival that the processor then does something else. */
 const STUTTER_RATIO = 0.01;
 
-interface Arrival {
+export interface Arrival {
   train: Buffer;
+  /** Of the train: start, end, start, end, ... */
   pieces: readonly number[];
+  /** Of a packet, but for the last of a piece. */
+  packetBytes: number;
   address: string;
 }
 
@@ -21,17 +24,12 @@ export class Inbox {
   stutterMs = 0;
   private readonly agenda: Agenda;
   private readonly random: Random;
-  private readonly take: (train: Buffer, pieces: readonly number[], address: string) => void;
+  private readonly take: (arrival: Arrival) => void;
   private waiting: Arrival[] = [];
   private waitingBytes = 0;
   private busyUntilMs = 0;
 
-  /** @param take gets pieces of a train: start, end, start, end, ... */
-  constructor(
-    agenda: Agenda,
-    random: Random,
-    take: (train: Buffer, pieces: readonly number[], address: string) => void,
-  ) {
+  constructor(agenda: Agenda, random: Random, take: (arrival: Arrival) => void) {
     this.agenda = agenda;
     this.random = random;
     this.take = take;
@@ -44,15 +42,16 @@ export class Inbox {
     this.busyUntilMs = 0;
   }
 
-  arrive(train: Buffer, pieces: readonly number[], address: string): void {
+  arrive(arrival: Arrival): void {
     const { now } = this.agenda;
     if (now < this.busyUntilMs) {
-      if (this.waitingBytes + train.length > SOCKET_BYTES) return;
-      this.waiting.push({ train, pieces, address });
-      this.waitingBytes += train.length;
+      const { length } = arrival.train;
+      if (this.waitingBytes + length > SOCKET_BYTES) return;
+      this.waiting.push(arrival);
+      this.waitingBytes += length;
       return;
     }
-    this.take(train, pieces, address);
+    this.take(arrival);
     if (this.stutterMs > 0 && this.random.chance(STUTTER_RATIO)) {
       this.busyUntilMs = now + this.random.next() * this.stutterMs;
       this.agenda.at(this.busyUntilMs, () => this.drain());
@@ -63,6 +62,6 @@ export class Inbox {
     const waiting = this.waiting;
     this.waiting = [];
     this.waitingBytes = 0;
-    for (const { train, pieces, address } of waiting) this.arrive(train, pieces, address);
+    for (const arrival of waiting) this.arrive(arrival);
   }
 }

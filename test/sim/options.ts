@@ -29,6 +29,8 @@ export interface SimOptions {
   /** Crashes of clients, each followed by a start with nothing but the old disk. */
   crashes: number;
   serverRestarts: number;
+  /** A server that starts again sends blocks of another size, as on another interface. */
+  regrain: boolean;
   /** Share of clients with a slow disk, a slow link or a stuttering processor. */
   slow: number;
   /** Times that some clients are cut off for a while. */
@@ -82,6 +84,7 @@ export const CALM: SimOptions = {
   early: 0,
   crashes: 0,
   serverRestarts: 0,
+  regrain: false,
   slow: 0,
   partitions: 0,
   hostile: 0,

@@ -59,8 +59,8 @@ export class SimClient {
       clearsFree: false,
     };
     this.disk = new SimDisk(image, isBlank, context.random);
-    this.inbox = new Inbox(context.agenda, context.random, (train, pieces, address) => {
-      this.run?.takeGroup(train, pieces, address);
+    this.inbox = new Inbox(context.agenda, context.random, (arrival) => {
+      this.run?.takeGroup(arrival);
     });
   }
 
@@ -116,7 +116,12 @@ export class SimClient {
     this.run?.takeUnicast(bytes, address, port);
   }
 
-  takeGroup(train: Buffer, pieces: readonly number[], address: string): void {
-    if (this.run !== null) this.inbox.arrive(train, pieces, address);
+  takeGroup(
+    train: Buffer,
+    pieces: readonly number[],
+    address: string,
+    packetBytes = Math.max(1, train.length),
+  ): void {
+    if (this.run !== null) this.inbox.arrive({ train, pieces, packetBytes, address });
   }
 }

@@ -60,6 +60,8 @@ export class SimServer {
   readonly port = SERVER_PORT;
   doneCount = 0;
   passes = 0;
+  private sessionCount = 0;
+  private blockSizeBytes = 0;
   private readonly context: ServerContext;
   /** What is read from now on is compressed at one of these levels. */
   levels: readonly number[];
@@ -103,7 +105,10 @@ export class SimServer {
   start(prepareMs: number): void {
     const { options, random, agenda, witness } = this.context;
     const id = random.id();
-    const { seed, chunkSizeBytes, blockSizeBytes, serverSlots, rate, wait } = options;
+    const { seed, chunkSizeBytes, serverSlots, rate, wait } = options;
+    const isRegrained = options.regrain && this.sessionCount++ % 2 === 1;
+    const blockSizeBytes = Math.ceil(options.blockSizeBytes / (isRegrained ? 2 : 1));
+    this.blockSizeBytes = blockSizeBytes;
     this.slots = Array.from({ length: serverSlots }, () =>
       Buffer.alloc(chunkSizeBytes + SEAL_BYTES, RUBBISH),
     );
@@ -249,7 +254,7 @@ export class SimServer {
     const buffer = this.freeTrains.pop()!;
     const train = Buffer.from(buffer.subarray(0, length));
     if (to === null) {
-      witness.groupSent(this.name, session, train, this.served);
+      witness.groupSent(this.name, session, train, this.served, this.blockSizeBytes);
       wires.toGroup(train, packetBytes, this);
     } else if (to.address === GROUP) {
       wires.toServers(train, this);

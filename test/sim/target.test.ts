@@ -233,3 +233,26 @@ for (const sealed of [false, true]) {
     world.finishWithin(20_000);
   });
 }
+
+test('an older version that is being read while the server comes back is no half of a chunk', () => {
+  // Blocks of the next server are smaller, then larger.
+  for (const starts of [1, 2]) {
+    const { world, server } = begin({ seed: 84, zeros: 0, imageChunks: 128, regrain: true });
+    if (starts === 2) {
+      server.crash();
+      server.start(0);
+    }
+    const client = addHolder(world, 1);
+    for (let chunk = 0; chunk < 128; chunk++) {
+      client.disk.write(world.image.geometry.chunkOffset(chunk) + 17, Buffer.from([chunk]));
+    }
+    client.disk.storeMs = 40;
+    client.start();
+    world.runUntil(world.agenda.now + 20_000, () => world.witness.blocksSent > 20);
+    server.crash();
+    world.runFor(5);
+    server.start(0);
+    world.finishWithin(30_000);
+    assert.ok(client.disk.isImage);
+  }
+});

@@ -100,13 +100,19 @@ export class Witness {
   }
 
   /** Every packet to the group is whole, in sequence, and its blocks are the image's. */
-  groupSent(who: string, session: ServerSession, train: Buffer, image: SimImage): void {
+  groupSent(
+    who: string,
+    session: ServerSession,
+    train: Buffer,
+    image: SimImage,
+    blockSizeBytes: number,
+  ): void {
     for (let offset = 0; offset < train.length; ) {
       const length = packetLength(train, offset, train.length);
       this.check(length > 0, who, 'sent something that is no packet');
       if (packetType(train, offset) === PacketType.block) {
         this.advance(who, session, positionOf(train, offset));
-        this.block(who, train, offset, length, image);
+        this.block(who, train, offset, length, image, blockSizeBytes);
       } else {
         this.statusesSent++;
         const type = packetType(train, offset);
@@ -131,13 +137,20 @@ export class Witness {
     this.positions.set(session, advancePosition(position, 1));
   }
 
-  private block(who: string, train: Buffer, offset: number, length: number, image: SimImage): void {
+  private block(
+    who: string,
+    train: Buffer,
+    offset: number,
+    length: number,
+    image: SimImage,
+    blockSizeBytes: number,
+  ): void {
     if (spaceOfKind(kindByteOf(train, offset)) !== Space.image) return;
     this.blocksSent++;
     if (this.options.sealed) return;
     const chunk = chunkOf(train, offset);
     this.check(!image.isFree(chunk), who, () => `sent a block of chunk ${chunk}, which is free`);
-    const start = blockOf(train, offset) * this.options.blockSizeBytes;
+    const start = blockOf(train, offset) * blockSizeBytes;
     const kind = kindByteOf(train, offset);
     const { bytes } = image.encode(chunk, encodingOfKind(kind) === 0 ? 0 : kind & 15);
     const end = start + length - BLOCK_HEADER_BYTES;

@@ -89,7 +89,7 @@ export class World {
       for (const client of this.clients) {
         if (client.machine === null) continue;
         client.down.carry(this.tamper(train, packetBytes), packetBytes, (carried, pieces) =>
-          client.takeGroup(carried, pieces, from.address),
+          client.takeGroup(carried, pieces, from.address, packetBytes),
         );
       }
     },
