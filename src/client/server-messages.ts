@@ -36,6 +36,8 @@ export class ServerMessages {
   /** With a key: when to join the session (again), until the server knows this client. */
   private joinDueMs = Number.POSITIVE_INFINITY;
   /** The session was heard from another address: whoever serves it is to be asked where it is. */
+  /** The last question whether the server still is what it was has no answer yet. */
+  private isUnanswered = false;
   private hasMoved = false;
 
   constructor(
@@ -96,6 +98,7 @@ export class ServerMessages {
       return mayTell;
     }
     this.liveness.heard(now);
+    this.isUnanswered = false;
     this.dropped.refute();
     // Its addresses may have changed.
     choice.renew(description, from);
@@ -124,6 +127,7 @@ export class ServerMessages {
   /** The server was started again, and serves the same image. */
   private rejoin(description: ImageDescription, server: Address, now: number): void {
     const before = this.choice.server!.address;
+    this.isUnanswered = false;
     this.choice.renew(description, server);
     this.receiver.rejoin(description, now);
     this.proofs?.turn(before, server.address, this.receiver.proofs, now);
@@ -204,7 +208,8 @@ export class ServerMessages {
     }
     if (this.proofs !== null) this.watchProofs(this.proofs, now);
     if (!liveness.takeRediscovery(now)) return;
-    choice.ask(this.hasMoved || this.isAlone(now) ? null : choice.server);
+    choice.ask(this.hasMoved || this.isAlone(now) ? null : choice.server, this.isUnanswered);
+    this.isUnanswered = true;
   }
 
   private watchProofs(watch: ProofWatch, now: number): void {

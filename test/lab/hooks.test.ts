@@ -155,6 +155,29 @@ labTest(
   },
 );
 
+labTest('of two Linuxes on a disk, personalize takes none', 2, async (lab) => {
+  const table = lab.scratch.path('machines.csv');
+  writeFileSync(table, 'mac,hostname\n52:54:00:00:00:01,pc-01\n');
+  const device = lab.scratch.loopDevice(lab.scratch.sparseFile('disk', 64 * mebibyte, []));
+  const script = `label: gpt\nstart=${firstSector}, size=49152\nsize=49152\n`;
+  runTool('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', device], script);
+  runTool('partx', ['--update', device]);
+  const root = lab.scratch.makeFolder('root');
+  mkdirSync(join(root, 'etc'));
+  writeFileSync(join(root, 'etc/hostname'), 'golden\n');
+  try {
+    for (const number of [1, 2]) {
+      runTool('mke2fs', ['-q', '-t', 'ext4', '-d', root, `${device}p${number}`]);
+    }
+    const args = [hook('personalize'), table, device, '52:54:00:00:00:01'];
+    const running = lab.world.host(1).start(toolPath('sh'), args);
+    await running.waitStatus(1);
+    assert.match(running.stderr, /several partitions of \S+ have a Linux on them: \S+p1 \S+p2/);
+  } finally {
+    runTool('partx', ['--delete', device]);
+  }
+});
+
 labTest('a machine that is not in the table keeps the copy as it is, and fails', 2, async (lab) => {
   const table = lab.scratch.path('machines.csv');
   writeFileSync(table, 'mac,hostname\n52:54:00:00:00:01,pc-01\n');

@@ -143,6 +143,28 @@ labTest('whoever holds a copy from before a restart starts from its disk', 2, as
   assert.match(await ask('52:54:00:00:00:09'), /starting the live system/);
 });
 
+labTest('of two networks of an interface, the one is taken that is meant', 1, async (lab) => {
+  requireLab('dnsmasq');
+  const image = lab.scratch.randomFile('lab.img', 1_000_000);
+  const { namespace } = lab.world.host(1);
+  runTool('ip', ['-n', namespace, 'addr', 'add', '192.168.7.1/24', 'dev', 'e0']);
+  const folder = liveFolder(lab);
+  const start = (...args: string[]) => lab.startServer(['-f', image, '--netboot', folder, ...args]);
+  const unsure = start();
+  await unsure.waitStatus(7);
+  assert.equal(unsure.last('error').code, 'SEVERAL_NETWORKS');
+  for (const args of [
+    ['-i', '192.168.7.1'],
+    ['--netboot-dhcp', '192.168.7.10,192.168.7.20'],
+  ]) {
+    const server = start(...args);
+    assert.equal((await server.waitFor('netboot')).address, '192.168.7.1');
+    server.kill('SIGTERM');
+    await server.exited;
+    await untilNone(lab.world.host(1), 'dnsmasq');
+  }
+});
+
 labTest('what cannot work is refused before anything is served', 1, async (lab) => {
   const image = lab.scratch.randomFile('lab.img', 1_000_000);
   const empty = lab.startServer(['-f', image, '--netboot', lab.scratch.folder]);

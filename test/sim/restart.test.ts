@@ -78,3 +78,12 @@ for (const [before, after] of [
     }
   });
 }
+
+test('with a key, a server that was started again is found as soon as without one', () => {
+  const options = { ...CALM, clients: 8, seed: 14, imageChunks: 256, sealed: true };
+  const { world, server } = halfWay(options, 0);
+  server.crash();
+  world.runFor(300);
+  server.start(0);
+  world.finishWithin(8000);
+});

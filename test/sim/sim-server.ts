@@ -38,6 +38,8 @@ const READERS = 3;
 const CARD_BYTES_PER_MS = 125_000;
 /** Where real chunk memory would hold what a reader has not yet filled. */
 const RUBBISH = 0xa5;
+/** As small as there are worlds with. */
+const MIN_BLOCK_BYTES = 24;
 /** Timers that found their deadline passed when they were set, one after the other. */
 const MAX_LATE_TIMERS = 400;
 
@@ -107,7 +109,8 @@ export class SimServer {
     const id = random.id();
     const { seed, chunkSizeBytes, serverSlots, rate, wait } = options;
     const isRegrained = options.regrain && this.sessionCount++ % 2 === 1;
-    const blockSizeBytes = Math.ceil(options.blockSizeBytes / (isRegrained ? 2 : 1));
+    const smallBytes = Math.max(MIN_BLOCK_BYTES, Math.ceil(options.blockSizeBytes / 2));
+    const blockSizeBytes = isRegrained ? smallBytes : options.blockSizeBytes;
     this.blockSizeBytes = blockSizeBytes;
     this.slots = Array.from({ length: serverSlots }, () =>
       Buffer.alloc(chunkSizeBytes + SEAL_BYTES, RUBBISH),

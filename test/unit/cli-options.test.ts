@@ -238,7 +238,7 @@ test('what is about starting from the network needs a folder and an interface', 
     const line = `-f x -i lo --netboot y --netboot-dhcp ${range}`;
     refuses(parseServerCommandLine, line, /is no range of addresses/);
   }
-  for (const word of ['a;b', '$(a)', 'a|b', '{a}']) {
+  for (const word of ['a;b', '$(a)', 'a|b', '{a}', 'a="b']) {
     const line = `-f x -i lo --netboot y --netboot-words ${word}`;
     refuses(parseServerCommandLine, line, /cannot be put on a kernel's command line/);
   }

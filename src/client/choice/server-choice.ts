@@ -94,9 +94,14 @@ export class ServerChoice {
     if (elsewhere !== null) this.outbox.send(this.search.request(), elsewhere);
   }
 
-  /** Asks whether the chosen server is still what it was. @param to null: whoever serves it */
-  ask(to: Address | null): void {
-    const isMember = this.sealing !== null && to !== null;
+  /**
+   * Asks whether the chosen server is still what it was.
+   * @param to null: whoever serves it
+   * @param isOutside as one who has no session yet: with a key, a server that was started again
+   *   opens nothing else
+   */
+  ask(to: Address | null, isOutside = false): void {
+    const isMember = this.sealing !== null && to !== null && !isOutside;
     const session = isMember ? (this.described?.session ?? 0n) : 0n;
     this.outbox.send(this.search.request(false, session), to);
   }

@@ -1,4 +1,4 @@
-/** How the live system takes a key from a stick, with a folder in the stick's place. */
+/** What the live system's first process makes of its command line, and of a stick with a key. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,29 @@ import { type TestContext, test } from 'node:test';
 import { readCheckout } from './checkout.js';
 
 const KEY = "lab's key.txt";
+
+/** The text of a function of it. */
+function functionOf(name: string): string {
+  return new RegExp(`^${name}\\(\\) \\{\n.*?^\\}\n`, 'ms').exec(readCheckout('live/init'))![0];
+}
+
+test('words are split as the kernel does it: only double quotes keep one together', () => {
+  const script = `${functionOf('split_words')}\nsplit_words`;
+  const line =
+    `a=1  multiclient.label="Room 5" "b c" multiclient.image=O'Brien\\x.img d"e f"g ` +
+    'multiclient.trust=RWQ/x+y= multiclient.last="open end\n';
+  const words = execFileSync('sh', ['-c', script], { input: line }).toString();
+  assert.deepEqual(words.split('\n'), [
+    'a=1',
+    'multiclient.label=Room 5',
+    'b c',
+    "multiclient.image=O'Brien\\x.img",
+    'de fg',
+    'multiclient.trust=RWQ/x+y=',
+    'multiclient.last=open end',
+    '',
+  ]);
+});
 
 /** @param put what is to be on the stick @returns the key that was taken, or null */
 function takeKey(
@@ -20,8 +43,7 @@ function takeKey(
   mkdirSync(join(run, 'block', 'sdb1'), { recursive: true });
   mkdirSync(join(run, 'stick'));
   put(join(run, 'stick', KEY));
-  const init = readCheckout('live/init');
-  const body = /^take_key\(\) \{\n.*?^\}\n/ms.exec(init)![0];
+  const body = functionOf('take_key');
   const script = [
     'mount() { :; }',
     'umount() { :; }',
