@@ -33,13 +33,19 @@ export class SimDisk {
     this.lookAll();
   }
 
-  /** Puts a copy there of which `share` of the chunks are right, and the others as they were. */
-  fillPartly(share: number): void {
+  /**
+   * Puts a copy there of which `share` of the chunks are right, and the others as they were.
+   * @param edits share of those chunks that are of an older version, of which a byte is another
+   */
+  fillPartly(share: number, edits = 0): void {
     const { geometry, bytes } = this.image;
     for (let chunk = 0; chunk < geometry.chunkCount; chunk++) {
       if (!this.random.chance(share)) continue;
       const start = geometry.chunkOffset(chunk);
-      bytes.copy(this.bytes, start, start, start + geometry.chunkLength(chunk));
+      const length = geometry.chunkLength(chunk);
+      bytes.copy(this.bytes, start, start, start + length);
+      if (edits === 0 || !this.random.chance(edits)) continue;
+      this.bytes[start + this.random.below(length)]! ^= 1 + this.random.below(255);
     }
     this.lookAll();
   }

@@ -21,6 +21,7 @@ const ALL: Partial<SimOptions> = {
   partitions: 2,
   prepareMs: 400,
   resume: 0.3,
+  edits: 0.5,
   verify: 0.2,
   compress: true,
 };
@@ -48,6 +49,7 @@ const CASES: Record<string, Partial<SimOptions>> = {
     serverRestarts: 4,
     regrain: true,
     resume: 0.7,
+    edits: 0.5,
     slow: 0.4,
     damage: 0.005,
   },

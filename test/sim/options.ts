@@ -45,6 +45,8 @@ export interface SimOptions {
   blank: number;
   /** Share of clients that look at what their target holds before they ask. */
   resume: number;
+  /** Share of the chunks that they hold, of which a byte is another. */
+  edits: number;
   /** Share of clients that read their copy back. */
   verify: number;
   /** The server compresses what it sends, sometimes more, sometimes less. */
@@ -92,6 +94,7 @@ export const CALM: SimOptions = {
   prepareMs: 0,
   blank: 1,
   resume: 0,
+  edits: 0,
   verify: 0,
   compress: false,
   sealed: false,

@@ -1,4 +1,5 @@
 /** One whole run: faults first, then peace, in which everybody must get done. */
+import { MAX_JOIN_WINDOW_MS } from '../../src/protocol/from-server.js';
 import { mostImages } from './bounds.js';
 import { passMs, type SimOptions } from './options.js';
 import type { Random } from './random.js';
@@ -39,7 +40,10 @@ export function simulate(options: SimOptions): SimResult {
     world.runUntil(serverStartMs + faultMs, () => world.isFinished && plan.isOver);
     world.heal();
   }
-  world.finishWithin(options.healMs || 12 * passMs(options) + options.prepareMs + 10_000);
+  // Strangers may have told that many clients are about to join: each then waits for its turn.
+  const turnMs = options.hostile > 0 ? MAX_JOIN_WINDOW_MS : 0;
+  const healMs = 12 * passMs(options) + options.prepareMs + turnMs + 10_000;
+  world.finishWithin(options.healMs || healMs);
   const virtualMs = Math.max(...world.clients.map((client) => client.finishedMs)) - startMs;
   checkSilence(world);
   const { blocksSent, controlMessages, controlPeakPerSecond } = world.witness;
@@ -89,7 +93,7 @@ function planClient(world: World, random: Random, serverStartMs: number): void {
   const client = world.addClient(world.image, random.chance(options.blank));
   client.settings.resumes = random.chance(options.resume);
   client.settings.verifies = random.chance(options.verify);
-  if (client.settings.resumes) client.disk.fillPartly(random.next());
+  if (client.settings.resumes) client.disk.fillPartly(random.next(), options.edits);
   let startMs = serverStartMs + random.next() * 15;
   if (random.chance(options.early)) startMs = serverStartMs - random.next() * EARLY_MS;
   else if (random.chance(options.late)) {

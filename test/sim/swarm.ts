@@ -41,6 +41,7 @@ export function swarmOptions(seed: number, given: Partial<SimOptions>): SimOptio
     verify: maybe(1),
     compress: random.chance(0.3),
     wait: random.chance(0.3),
+    edits: new Random(seed, 'edits').chance(0.7) ? new Random(seed, 'edited').next() : 0,
     regrain: new Random(seed, 'regrain').chance(0.5),
     sealed: new Random(seed, 'sealed').chance(0.5),
     clientSlots: some(4, 40),
