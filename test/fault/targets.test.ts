@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Lab, labTest } from '../lab/lab.js';
 import { startClient } from '../lab/programs.js';
@@ -99,6 +100,38 @@ smallDiskTest(
     assert.equal(client.all('proven').length, 0);
     tally.faults += 1;
     tally.print('device that loses writes');
+  },
+);
+
+smallDiskTest(
+  'what a full thin disk has lost is not believed of the cache, by the same command again',
+  16 * mebibyte,
+  async (lab, thin) => {
+    // A file system that thinks it has room, on a disk that has none left: writes are lost.
+    const disk = join(thin.path, 'disk');
+    writeFileSync(disk, '');
+    truncateSync(disk, 64 * mebibyte);
+    // The disk under it goes before the lab's own devices do.
+    const device = runTool('losetup', ['--find', '--show', disk]).trim();
+    const how = ['-J', 'size=4', '-E', 'lazy_itable_init=0,lazy_journal_init=0,nodiscard'];
+    runTool('mke2fs', ['-q', '-F', '-t', 'ext4', '-b', '4096', ...how, device]);
+    const mounted = lab.scratch.makeFolder('mounted');
+    runTool('mount', ['-o', 'nodiscard,errors=continue', device, mounted]);
+    try {
+      lab.startServer(['-f', lab.scratch.randomFile('disk.img', 32 * mebibyte)]);
+      for (let run = 0; run < 2; run++) {
+        const client = startClient(lab.world.host(2), ['-o', join(mounted, 'copy.img')]);
+        await client.waitStatus(3);
+        assert.equal(client.all('proven').length, 0);
+      }
+    } finally {
+      // Each has the mounts of its start to itself.
+      await Promise.all([1, 2].map((host) => lab.world.host(host).killAll()));
+      runTool('umount', [mounted]);
+      runTool('losetup', ['--detach', device]);
+      // It goes when the last of the system's own threads lets go of it.
+      while (runTool('losetup', ['--associated', disk]) !== '') await sleep(20);
+    }
   },
 );
 

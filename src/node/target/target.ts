@@ -80,6 +80,9 @@ export class TargetFile {
       if (plan.isCopied) await copyFile(path, workPath, constants.COPYFILE_FICLONE);
       const handle = await openWork(plan, options);
       try {
+        // After a write that failed, the cache may hold what the disk does not, and what is read
+        // from there would count as written.
+        if (plan.holdsEarlierData) loadNative()?.dropCache(handle.fd);
         if (!options.check) await prepareHandle(handle, plan, options, onAllocated);
       } catch (error) {
         await handle.close();

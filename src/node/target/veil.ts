@@ -20,7 +20,7 @@ export class Veil {
   /** Holds what the first chunk is to be. */
   readonly fd: number;
   private isDrawn = false;
-  private isChanged = false;
+  private isChanged: boolean;
 
   /**
    * @param deviceFd open for reading and writing
@@ -30,7 +30,10 @@ export class Veil {
   constructor(deviceFd: number, lengthBytes: number) {
     this.deviceFd = deviceFd;
     this.lengthBytes = lengthBytes;
-    this.fd = openHolding(present(deviceFd, lengthBytes));
+    const there = present(deviceFd, lengthBytes);
+    // What cannot be read is written, whatever it is to be.
+    this.isChanged = there === null;
+    this.fd = openHolding(there ?? Buffer.alloc(lengthBytes));
   }
 
   /** Whether a place begins within the first chunk. */
@@ -76,12 +79,12 @@ export class Veil {
   }
 }
 
-/** A device's first chunk as it is; what cannot be read there is written anew. */
-function present(deviceFd: number, lengthBytes: number): Buffer {
+/** A device's first chunk as it is; null when it cannot be read. */
+function present(deviceFd: number, lengthBytes: number): Buffer | null {
   try {
     return readFully(deviceFd, 0, lengthBytes);
   } catch {
-    return Buffer.alloc(lengthBytes);
+    return null;
   }
 }
 
