@@ -77,3 +77,23 @@ test('when the map was made by what the network read, no core is waited for any 
   assert.equal(preparation.poll(preparation.dueMs, true), -1);
   assert.equal(preparation.dueMs, Number.POSITIVE_INFINITY, 'a time that is past would never end');
 });
+
+test('what could not be read is tried again, ever less often, until it can be', () => {
+  const { map, preparation } = preparing(2, () => 1);
+  preparation.begin();
+  const failed: ReadOutcome = { kind: 'failed', reason: 'EIO' };
+  const triesMs: number[] = [];
+  for (let now = 0; !map.isComplete && now < 100_000; now += 100) {
+    const chunk = preparation.poll(now, false);
+    if (chunk < 0) continue;
+    preparation.ended();
+    if (chunk === 7) triesMs.push(now);
+    preparation.learn(chunk, chunk === 7 && triesMs.length < 4 ? failed : dataOf(chunk));
+  }
+  assert.equal(map.isComplete, true);
+  const pausesMs = triesMs.slice(1).map((ms, index) => ms - triesMs[index]!);
+  assert.ok(pausesMs[0]! >= 5000 && pausesMs[1]! >= 2 * 5000, pausesMs.join());
+  assert.ok(pausesMs[2]! < 25_000, pausesMs.join());
+  preparation.poll(200_000, false);
+  assert.equal(preparation.dueMs, Number.POSITIVE_INFINITY, 'nothing is left to look at');
+});

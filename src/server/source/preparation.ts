@@ -12,6 +12,9 @@ import type { ReadOutcome } from '../outputs.js';
  */
 const SPARE_CORES = 0.25;
 const LOOK_AGAIN_MS = 50;
+/** What could not be read is tried again: a disk may take seconds to fail, so ever less often. */
+const RETRY_MS = 5_000;
+const MAX_RETRY_MS = 60_000;
 
 export interface PreparationConfig {
   map: BlockMapBuilder;
@@ -27,6 +30,9 @@ export class Preparation {
   private running = 0;
   private hasBegun = false;
   private isCompleteTold = false;
+  /** When what could not be read is tried again; null while more is to be read before. */
+  private retryMs: number | null = null;
+  private retryAfterMs = RETRY_MS;
   /** Not before this is looked again whether a core is idle; null while none is waited for. */
   private lookMs: number | null = null;
 
@@ -39,9 +45,12 @@ export class Preparation {
     this.hasBegun = true;
   }
 
-  /** When `poll` looks again for an idle core; Infinity while it waits for none. */
+  /** When `poll` looks again: for an idle core, or at what failed. Infinity for neither. */
   get dueMs(): number {
-    return this.lookMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(
+      this.lookMs ?? Number.POSITIVE_INFINITY,
+      this.retryMs ?? Number.POSITIVE_INFINITY,
+    );
   }
 
   /**
@@ -53,6 +62,8 @@ export class Preparation {
     const mayRead = this.hasBegun && !map.isComplete && this.running < readers();
     if (mayRead && isStreaming && this.lookMs !== null && now < this.lookMs) return -1;
     this.lookMs = null;
+    if (mayRead) this.lookForRetry(now);
+    else if (map.isComplete) this.retryMs = null;
     const chunk = mayRead ? map.nextUnknown(this.next) : -1;
     if (chunk < 0) return -1;
     if (isStreaming && idleCores(now) < SPARE_CORES) {
@@ -62,6 +73,20 @@ export class Preparation {
     this.next = chunk + 1;
     this.running++;
     return chunk;
+  }
+
+  /** All else is known: what could not be read is looked at from the beginning, in a while. */
+  private lookForRetry(now: number): void {
+    const isAtEnd = this.running === 0 && this.config.map.nextUnknown(this.next) < 0;
+    if (!isAtEnd) {
+      this.retryMs = null;
+    } else if (this.retryMs === null) {
+      this.retryMs = now + this.retryAfterMs;
+      this.retryAfterMs = Math.min(2 * this.retryAfterMs, MAX_RETRY_MS);
+    } else if (now >= this.retryMs) {
+      this.retryMs = null;
+      this.next = 0;
+    }
   }
 
   /** A read that `poll` asked for has ended. */

@@ -6,6 +6,8 @@
 import type { Geometry } from '../../image/geometry.js';
 
 const RETRY_MS = 5_000;
+/** What failed once is read again at once when it is asked for: most of such trouble passes. */
+const EARLY_TRIES = 2;
 /** Notices go out in batches: neighbouring chunks share one. */
 const FLUSH_MS = 100;
 const MAX_NOTICES = 16;
@@ -22,6 +24,7 @@ export interface UnreadableNotice {
 
 interface Place {
   failedMs: number;
+  tries: number;
   reason: string;
   isTold: boolean;
 }
@@ -45,14 +48,15 @@ export class UnreadableSource {
   /** Whether to read a chunk that is asked for; if not, whoever asked will be told. */
   mayTry(chunk: number, now: number): boolean {
     const place = this.places.get(chunk);
-    if (place === undefined || now - place.failedMs >= RETRY_MS) return true;
+    if (place === undefined || place.tries < EARLY_TRIES) return true;
+    if (now - place.failedMs >= RETRY_MS) return true;
     this.queue(chunk, now);
     return false;
   }
 
   failed(chunk: number, reason: string, now: number): void {
-    const isTold = this.places.get(chunk)?.isTold ?? false;
-    this.places.set(chunk, { failedMs: now, reason, isTold });
+    const { isTold, tries } = this.places.get(chunk) ?? { isTold: false, tries: 0 };
+    this.places.set(chunk, { failedMs: now, tries: tries + 1, reason, isTold });
     if (this.repeatMs === Number.POSITIVE_INFINITY) this.repeatMs = now + REPEAT_MS;
     this.queue(chunk, now);
   }
