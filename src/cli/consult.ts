@@ -41,8 +41,10 @@ export async function consult<Options>(
   try {
     await doctor(options, stayMs, tell, signal);
   } catch (error) {
-    // Once the list is printed, a signal only ends the answering of others.
-    if (told === null || !signal.aborted) throw error;
+    // Once the list is printed, a signal only ends the answering of others. Before, whatever it
+    // broke off says so in its own way.
+    if (!signal.aborted) throw error;
+    if (told === null) throw signal.reason;
   }
   const failure = failureOf(told ?? []);
   if (failure !== null) throw failure;

@@ -175,7 +175,7 @@ export class ClientMessages {
       requestWindowMs: Math.round(activeClients.requestWindowMs),
       reportIntervalMs: Math.round(activeClients.reportIntervalMs),
       name,
-      isJoined: this.parts.clients.find(client) !== undefined,
+      isJoined: this.parts.clients.find(client) !== undefined && !this.isDropped(client),
       seal: this.sealing,
     });
   }
@@ -224,7 +224,7 @@ export class ClientMessages {
   drop(client: Client): void {
     if (this.dropped.size >= MAX_DROPPED) this.dropped.clear();
     this.dropped.add(client.id);
-    this.parts.clients.delete(client);
+    client.drop();
     this.parts.activeClients.noteChange();
     this.sayFarewell(client.id, client.peer);
   }
@@ -271,7 +271,7 @@ export class ClientMessages {
    */
   private knownClient(id: bigint, from: Address, now: number, host = ''): Client | null {
     const known = this.parts.clients.find(id);
-    if (known === undefined) return null;
+    if (known === undefined || this.isDropped(id)) return null;
     const isBack = now - known.lastHeardMs > MIN_SILENT_MS;
     // A client may move to another address, but not while it is heard from the old one.
     if (!known.isAt(from) && !(isBack && host !== '')) return null;

@@ -66,12 +66,12 @@ labTest("Debian's Prometheus scrapes a server", 2, async (lab) => {
 
 labTest(
   'a client that is dropped ends, and says why; started again, it is served',
-  2,
+  3,
   async (lab) => {
     const image = lab.scratch.randomFile('disk.img', 4 * mebibyte);
     const report = lab.scratch.path('report.csv');
     const args = ['-f', image, '--web', '0', '--rate', '4M', '--report', report];
-    const server = lab.startServer([...args, '--exit-after', '1']);
+    const server = lab.startServer([...args, '--exit-after', '2']);
     const { url } = await server.waitFor('page');
     const client = lab.startClient(2);
     await client.waitFor('progress', ({ progress }) => progress.blocksReceived > 0);
@@ -88,15 +88,39 @@ labTest(
     await client.waitStatus(5);
     assert.equal(client.last('error').code, 'DROPPED');
     assert.equal(await order('rate', { bitsPerSecond: null }), '200');
-    await Promise.all([server.waitStatus(0), lab.startClient(2).waitStatus(0)]);
+    await lab.startClient(2).waitStatus(0);
+    await Promise.all([server.waitStatus(0), lab.startClient(3).waitStatus(0)]);
     lab.scratch.assertCopy(lab.copyPath(2), image);
     const verdicts = readFileSync(report, 'utf8').trim().split('\n').slice(1);
     assert.deepEqual(
       verdicts.map((line) => line.split(',')[2]),
-      ['dropped', 'copied'],
+      ['dropped', 'copied', 'copied'],
     );
   },
 );
+
+labTest('the end waits for nobody who was dropped, and names who was', 3, async (lab) => {
+  const image = lab.scratch.randomFile('disk.img', 4 * mebibyte);
+  const args = ['-f', image, '--web', '0', '--rate', '4M', '--exit-after', '2'];
+  const server = lab.startServer(args);
+  const { url } = await server.waitFor('page');
+  const client = lab.startClient(2, ['--label', 'desk 2']);
+  await client.waitFor('progress', ({ progress }) => progress.blocksReceived > 0);
+  const { id } = server.last('client-joined').client;
+  const order = `const headers = { 'content-type': 'application/json' };
+    const body = '${JSON.stringify({ id })}';
+    const { status } = await fetch('${url}api/drop', { method: 'POST', body, headers });
+    console.log(status);`;
+  assert.equal(await onServerHost(lab, order), '200');
+  await Promise.all([client.waitStatus(5), lab.startClient(3).waitStatus(0)]);
+  await server.waitStatus(16);
+  assert.match(server.last('error').message, /desk 2/);
+  const ends = server.last('summary').clients.map(({ label, reason }) => [label, reason]);
+  assert.deepEqual(ends, [
+    ['desk 2', 'dropped by the operator'],
+    ['', ''],
+  ]);
+});
 
 labTest('a program reads the state, and orders what the page can', 2, async (lab) => {
   const image = lab.scratch.randomFile('disk.img', mebibyte);

@@ -49,6 +49,8 @@ test('a signal before the list ends the run; after it, the list decides', async 
   abort.abort(stopped);
   const early: Doctor<null> = async () => abort.signal.throwIfAborted();
   await assert.rejects(consult(early, null, 0, 'text', world, abort.signal), stopped);
+  const broken: Doctor<null> = () => Promise.reject(new DOMException('aborted', 'AbortError'));
+  await assert.rejects(consult(broken, null, 0, 'text', world, abort.signal), stopped);
   const late: Doctor<null> = async (_options, _stayMs, tell) => {
     tell(WELL);
     abort.signal.throwIfAborted();

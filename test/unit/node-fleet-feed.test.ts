@@ -57,9 +57,12 @@ test('the first change tells all, the next only what is new', () => {
   const third = feed.change();
   assert.deepEqual(
     third.clients.map(({ host, progressRatio }) => [host, progressRatio]),
-    [['host-2', 0.75]],
+    [
+      ['host-2', 0.75],
+      ['host-3', 0],
+    ],
   );
-  assert.deepEqual(third.gone, ['0000000000000003']);
+  assert.deepEqual(third.gone, []);
 });
 
 test('the state has those first that need a look, and is not used up by being told', () => {

@@ -140,7 +140,21 @@ test('a client that is dropped is told so, whatever it sends', () => {
     farewells.map(({ bytes }) => decodeFarewell(bytes)),
     Array(3).fill({ session: SESSION, client: 1n, isDropped: true }),
   );
-  assert.deepEqual(driver.session.fleet.members(driver.now), []);
+  const { fleet } = driver.session;
+  const [member] = fleet.members(driver.now);
+  assert.deepEqual([member!.state, member!.reason], ['failed', 'dropped by the operator']);
+  // It is not waited for, and not forgotten.
+  assert.equal(fleet.isOver(1, 1e6, driver.now), true);
+  assert.deepEqual(fleet.withoutCopy(driver.now), [member]);
+});
+
+test('a client that is dropped makes the server send nothing more', () => {
+  const driver = withClients(1, { ceilingBytesPerMs: 1 });
+  driver.run(20);
+  driver.session.drop(1n, driver.now);
+  driver.run(5 * CHUNKS * 100);
+  driver.ask({ client: 1n, ...whole }, peerOf(1n));
+  assert.deepEqual(blocksOf(driver.run(200)), []);
 });
 
 test('the rate waits no longer for a client that is released, and the end does not either', () => {

@@ -32,6 +32,10 @@ export class CopiesJournal {
   readonly path: string;
   private readonly tell: (text: string) => void;
   private fd: number | null = null;
+  /** It was opened, though it may not be written to any more. */
+  private isOurs = false;
+  /** What was read ends with the end of a line. */
+  private isWhole = true;
 
   /** @param tell gets what the operator should know */
   constructor(imagePath: string, tell: (text: string) => void) {
@@ -55,7 +59,10 @@ export class CopiesJournal {
       const there = statSync(this.path, { throwIfNoEntry: false });
       if (there?.isFile() === false) throw new Error('it is not a file');
       this.fd = openSync(this.path, machines.length > 0 ? 'a' : 'w', 0o600);
+      this.isOurs = true;
       if (machines.length === 0) this.write({ image: mapId, wantedCount });
+      // Behind a line that a crash has torn, the next would be lost as well.
+      else if (!this.isWhole) this.writeText('\n');
     } catch (error) {
       this.stop(error as Error);
     }
@@ -74,17 +81,21 @@ export class CopiesJournal {
 
   /** @param isOver as many hold copies as were waited for: nothing is left to go on with */
   close(isOver = false): void {
-    if (this.fd === null) return;
-    closeSync(this.fd);
+    if (this.fd !== null) closeSync(this.fd);
     this.fd = null;
     // A journal that cannot be removed counts for some hours more; that is said when it is read.
-    if (isOver) rmSync(this.path, { force: true });
+    if (isOver && this.isOurs) rmSync(this.path, { force: true });
   }
 
   private write(line: object): void {
+    this.writeText(`${JSON.stringify(line)}\n`);
+  }
+
+  private writeText(text: string): void {
     if (this.fd === null) return;
     try {
-      writeSync(this.fd, `${JSON.stringify(line)}\n`);
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at);
       fsyncSync(this.fd);
     } catch (error) {
       this.stop(error as Error);
@@ -106,7 +117,9 @@ export class CopiesJournal {
       const { size, mtimeMs } = stats;
       if (!stats.isFile()) return [];
       if (size > MAX_BYTES || Date.now() - mtimeMs > MAX_AGE_MS) return [];
-      lines = readFileSync(this.path, 'utf8').split('\n');
+      const text = readFileSync(this.path, 'utf8');
+      this.isWhole = text.endsWith('\n');
+      lines = text.split('\n');
     } catch {
       return [];
     }

@@ -12,6 +12,9 @@ interface CountOptions {
   cache: boolean;
 }
 
+/** Looks that are so far apart say that the machine was stopped, or waited for its disk. */
+const STANDSTILL_MS = 3_000;
+
 export class CopyCount {
   private readonly journal: CopiesJournal | null;
   private readonly wanted: number;
@@ -20,6 +23,9 @@ export class CopyCount {
   private readonly observe: (event: ServerEvent) => void;
   private readonly onOver: () => void;
   private isEnough = false;
+  private lookedMs = Number.POSITIVE_INFINITY;
+  /** When this host last began to listen again after it stood still. */
+  private awakeMs = Number.NEGATIVE_INFINITY;
   private isOver = false;
 
   /** @param onOver is called once, when as many machines as were waited for came to their end */
@@ -72,8 +78,12 @@ export class CopyCount {
 
   /** Whether nobody is left to wait for, though not all hold a copy. */
   lookForGone(now: number): void {
+    // What clients said meanwhile has not been read yet.
+    if (now - this.lookedMs > STANDSTILL_MS) this.awakeMs = now;
+    this.lookedMs = now;
     if (this.isOver || this.wanted === Number.POSITIVE_INFINITY) return;
-    if (this.session.fleet.isOver(this.wanted, this.goneAfterMs, now)) this.end();
+    const { wanted, goneAfterMs, awakeMs } = this;
+    if (this.session.fleet.isOver(wanted, goneAfterMs, now, awakeMs)) this.end();
   }
 
   private end(): void {

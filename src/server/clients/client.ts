@@ -110,6 +110,14 @@ export class Client {
     return this.state === ClientState.leaving && !this.hasBegun;
   }
 
+  /** The operator wants it gone: it has ended, and nobody waits for it. */
+  drop(): void {
+    this.state = ClientState.leaving;
+    this.reason = 'dropped by the operator';
+    this.isReleased = true;
+    this.followed = false;
+  }
+
   /** Takes one request from the client's budget. */
   mayAsk(now: number): boolean {
     const dueMs = Math.max(this.requestDueMs, now - (REQUEST_BURST - 1) * REQUEST_INTERVAL_MS);

@@ -72,12 +72,19 @@ export class Fleet {
   /**
    * Whether so many machines have come to an end, with a copy or without, and none is under way.
    * @param goneAfterMs who has no copy and is not heard of for so long is waited for no longer
+   * @param awakeMs since when this host listens: before, it stood still
    */
-  isOver(wantedCount: number, goneAfterMs: number, now: number): boolean {
+  isOver(
+    wantedCount: number,
+    goneAfterMs: number,
+    now: number,
+    awakeMs = Number.NEGATIVE_INFINITY,
+  ): boolean {
     let settledCount = this.copies.count;
     for (const client of this.latest()) {
       if (this.copies.has(client.machine) || this.isOnlooker(client, now)) continue;
-      const isGone = client.isReleased || now - client.lastHeardMs >= goneAfterMs;
+      const silentMs = now - Math.max(client.lastHeardMs, awakeMs);
+      const isGone = client.isReleased || silentMs >= goneAfterMs;
       if (!isGone) return false;
       settledCount++;
     }
