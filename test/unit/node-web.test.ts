@@ -84,12 +84,20 @@ test('orders are carried out, and what is none is refused', () => {
   }
   assert.equal(carryOut('rate', { bitsPerSecond: 5e8 }, orders), null);
   assert.equal(carryOut('rate', { bitsPerSecond: null }, orders), null);
+  assert.equal(carryOut('rate', null, orders), null);
   assert.equal(carryOut('release', { id }, orders), null);
   assert.equal(carryOut('drop', { id }, orders)?.status, 404);
-  const all = [['start'], ['pause'], ['resume'], ['stop'], ['setRate', 5e8], ['setRate', null]];
+  const rates = [5e8, null, null].map((rate) => ['setRate', rate]);
+  const all = [['start'], ['pause'], ['resume'], ['stop'], ...rates];
   assert.deepEqual(done, [...all, ['release', id], ['drop', id]]);
   const wrong: [string, unknown][] = [
     ['rate', {}],
+    ['rate', 5e8],
+    ['rate', '5e8'],
+    ['rate', true],
+    ['rate', []],
+    ['rate', [null]],
+    ['rate', { bitspersecond: null }],
     ['rate', { bitsPerSecond: '5e8' }],
     ['rate', { bitsPerSecond: 0 }],
     ['rate', { bitsPerSecond: 1e99 }],
@@ -104,7 +112,7 @@ test('orders are carried out, and what is none is refused', () => {
   for (const name of ['', 'constructor', '__proto__', 'setRate', 'format']) {
     assert.equal(carryOut(name, {}, orders), undefined, name);
   }
-  assert.equal(done.length, 8);
+  assert.equal(done.length, 9);
 });
 
 test('what is left is told by how fast it became less', () => {

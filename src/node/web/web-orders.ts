@@ -31,12 +31,15 @@ export function carryOut(name: string, body: unknown, orders: Orders): Refusal |
   }
 }
 
+/** @returns undefined when the body has no such field */
 function fieldOf(body: unknown, name: string): unknown {
-  return typeof body === 'object' && body !== null ? (body as Record<string, unknown>)[name] : null;
+  const isObject = typeof body === 'object' && body !== null;
+  return isObject ? (body as Record<string, unknown>)[name] : undefined;
 }
 
 function setRate(body: unknown, orders: Orders): Refusal {
-  const rate = fieldOf(body, 'bitsPerSecond');
+  // No bound at all takes a null that was written: a body of another form must not lift it.
+  const rate = body === null ? null : fieldOf(body, 'bitsPerSecond');
   const isRate =
     typeof rate === 'number' && rate >= MIN_BITS_PER_SECOND && rate <= MAX_BITS_PER_SECOND;
   if (rate !== null && !isRate) {
