@@ -7,6 +7,7 @@ import { Failure } from '../../failure.js';
 import type { FleetFeed } from './fleet-feed.js';
 import { metricsText } from './metrics.js';
 import { contentPolicy, PAGE } from './page.js';
+import { Strangers } from './strangers.js';
 import { Viewers } from './viewers.js';
 import { WebGuard } from './web-guard.js';
 import { carryOut, type Orders } from './web-orders.js';
@@ -20,6 +21,16 @@ export interface WebPlace {
 
 const MAX_BODY_BYTES = 4096;
 const TOKEN_BYTES = 16;
+const MAX_CONNECTIONS = 256;
+/**
+ * A request is a few hundred bytes: whoever takes longer only holds a place. Viewers are not meant:
+ * their requests are whole, and it is the answer that goes on.
+ */
+const REQUEST_LIMITS = {
+  headersTimeout: 5000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 1000,
+} as const;
 const HEADERS = {
   'cache-control': 'no-store',
   'cross-origin-opener-policy': 'same-origin',
@@ -36,6 +47,7 @@ export class WebServer {
   private readonly feed: FleetFeed;
   private readonly orders: Orders;
   private readonly viewers: Viewers;
+  private readonly strangers = new Strangers();
 
   private constructor(server: Server, place: WebPlace, feed: FleetFeed, orders: Orders) {
     const { port, family, address } = server.address() as AddressInfo;
@@ -52,13 +64,14 @@ export class WebServer {
     );
     const shown = host === undefined ? 'localhost' : shownHost(host, address, family);
     this.url = `http://${shown}:${port}/${token === null ? '' : `?token=${token}`}`;
+    server.on('connection', (socket) => this.strangers.admit(socket));
     server.on('request', (request, response) => this.handle(request, response));
   }
 
   /** @throws Failure when it cannot listen there */
   static async open(place: WebPlace, feed: FleetFeed, orders: Orders): Promise<WebServer> {
-    const server = createServer({ maxHeaderSize: 16_384 });
-    server.maxConnections = 256;
+    const server = createServer({ maxHeaderSize: 16_384, ...REQUEST_LIMITS });
+    server.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(cannotListen(place, error)));
       server.listen(place.port, place.host ?? '127.0.0.1', resolve);
@@ -78,6 +91,9 @@ export class WebServer {
     const [pathname = '/', query = ''] = (request.url ?? '/').split('?', 2);
     const token = new URLSearchParams(query).get('token');
     const verdict = this.guard.judge(request.headers, token);
+    if (verdict === 'ok') this.strangers.forget(request.socket);
+    // A stranger that is answered has no further use for its place.
+    else response.setHeader('connection', 'close');
     if (verdict === 'foreign') {
       answer(response, 403, 'This request comes from another page or for another host.');
     } else if (verdict === 'no-token') {
