@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { after, test } from 'node:test';
+import { Failure } from '../../src/failure.js';
 import type { FleetFeed } from '../../src/node/web/fleet-feed.js';
 import type { Orders } from '../../src/node/web/web-orders.js';
 import { WebServer } from '../../src/node/web/web-server.js';
@@ -34,7 +35,7 @@ async function connectFrom(localAddress: string): Promise<{ socket: Socket; clos
 
 interface Asked {
   method?: string;
-  type?: string;
+  type?: string | undefined;
   from?: string;
   body?: string;
 }
@@ -84,4 +85,39 @@ test('a stranger keeps no connection that was answered', async () => {
   socket.write(`GET /api/state HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
   assert.match(String(await answered), /^HTTP\/1\.1 401 .*\r\nconnection: close\r\n/is);
   await closed;
+});
+
+// What never ends gets no answer to what is asked behind it.
+test('the head of the events ends, and is no viewer', { timeout: 20_000 }, async () => {
+  const { socket, closed } = await connectFrom('127.0.0.1');
+  const parts: Buffer[] = [];
+  socket.on('data', (part) => parts.push(part));
+  const headers = `Host: 127.0.0.1:${port}\r\nAuthorization: ${authorization}\r\n`;
+  const heads = `HEAD /api/events HTTP/1.1\r\n${headers}\r\n`.repeat(65);
+  socket.write(`${heads}GET /api/state HTTP/1.1\r\n${headers}Connection: close\r\n\r\n`);
+  await closed;
+  const answers = Buffer.concat(parts).toString();
+  assert.equal(answers.match(/^HTTP\/1\.1 200 /gm)!.length, 66);
+  assert.match(answers, /content-type: text\/event-stream\r\n/i);
+});
+
+test('orders come as JSON, however its name is written', async () => {
+  for (const type of ['Application/JSON', 'application/json ; charset=utf-8']) {
+    assert.equal(await statusOf('/api/start', { method: 'POST', type, body: '{}' }), 200, type);
+  }
+  for (const type of [undefined, 'text/plain', 'text/plain; application/json']) {
+    assert.equal(await statusOf('/api/start', { method: 'POST', type, body: '{}' }), 415, type);
+  }
+  assert.deepEqual(ordered, ['start', 'start']);
+});
+
+test('a page at an address of another machine is refused with what to do', async () => {
+  await assert.rejects(
+    // Addresses of documents are nobody's.
+    WebServer.open({ host: '192.0.2.1', port: 0 }, feed, orders),
+    (error) =>
+      error instanceof Failure &&
+      error.code === 'NO_PAGE' &&
+      /cannot be at 192\.0\.2\.1, port 0: this machine .*; give one that/.test(error.message),
+  );
 });

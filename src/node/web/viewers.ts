@@ -31,8 +31,7 @@ export class Viewers {
 
   /** Tells all of the state, and from then on what changes. */
   add(response: ServerResponse): void {
-    response.setHeader('content-type', 'text/event-stream');
-    response.setHeader('x-accel-buffering', 'no');
+    setEventHeaders(response);
     response.flushHeaders();
     response.on('close', () => this.leave(response));
     // What changed so far belongs to those that are here already.
@@ -70,6 +69,17 @@ export class Viewers {
     }
     this.open.clear();
   }
+}
+
+function setEventHeaders(response: ServerResponse): void {
+  response.setHeader('content-type', 'text/event-stream');
+  response.setHeader('x-accel-buffering', 'no');
+}
+
+/** Who only asks what would be answered is no viewer: the events would never end. */
+export function endEventHead(response: ServerResponse): void {
+  setEventHeaders(response);
+  response.end();
 }
 
 function eventText(name: string, data: object): string {

@@ -8,7 +8,7 @@ import type { FleetFeed } from './fleet-feed.js';
 import { metricsText } from './metrics.js';
 import { contentPolicy, PAGE } from './page.js';
 import { Strangers } from './strangers.js';
-import { Viewers } from './viewers.js';
+import { endEventHead, Viewers } from './viewers.js';
 import { WebGuard } from './web-guard.js';
 import { carryOut, type Orders } from './web-orders.js';
 
@@ -101,18 +101,23 @@ export class WebServer {
     } else if (request.method === 'POST') {
       this.post(pathname, request, response);
     } else if (request.method === 'GET' || request.method === 'HEAD') {
-      this.get(pathname, token, response);
+      this.get(pathname, token, request, response);
     } else {
       response.setHeader('allow', 'GET, HEAD, POST');
       answer(response, 405, 'GET or POST, please.');
     }
   }
 
-  private get(path: string, token: string | null, response: ServerResponse): void {
+  private get(
+    path: string,
+    token: string | null,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): void {
     if (path === '/' && token !== null) this.keepToken(token, response);
     else if (path === '/') this.sendPage(response);
     else if (path === '/api/state') answerJson(response, this.feed.state());
-    else if (path === '/api/events') this.sendEvents(response);
+    else if (path === '/api/events') this.sendEvents(request.method === 'HEAD', response);
     else if (path === '/metrics') this.sendMetrics(response);
     else answer(response, 404, 'There is nothing here.');
   }
@@ -131,8 +136,9 @@ export class WebServer {
     response.end(PAGE);
   }
 
-  private sendEvents(response: ServerResponse): void {
+  private sendEvents(isHeadOnly: boolean, response: ServerResponse): void {
     if (this.viewers.isFull) answer(response, 503, 'Too many look at this page.');
+    else if (isHeadOnly) endEventHead(response);
     else this.viewers.add(response);
   }
 
@@ -142,9 +148,8 @@ export class WebServer {
   }
 
   private post(path: string, request: IncomingMessage, response: ServerResponse): void {
-    const type = request.headers['content-type']?.split(';')[0];
     // What a form of another site can send is never this.
-    if (type !== 'application/json') {
+    if (!/^\s*application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
       answer(response, 415, 'Send application/json.');
       return;
     }
@@ -210,9 +215,17 @@ function shownHost(host: string, address: string, family: string): string {
   return isIP(shown) === 6 || (family === 'IPv6' && shown.includes(':')) ? `[${shown}]` : shown;
 }
 
+const LISTEN_TROUBLES: Record<string, string> = {
+  EADDRINUSE: 'another program is there; choose another port',
+  EADDRNOTAVAIL: 'this machine does not have that address; give one that `ip address` shows',
+  EACCES: 'the system keeps that port for root; choose one from 1024 on',
+  ENOTFOUND: 'no name server knows that name; give an address of this machine',
+  EAI_AGAIN: 'no name server answers; give an address of this machine',
+};
+
 function cannotListen({ host, port }: WebPlace, error: Error): Failure {
   const { code } = error as NodeJS.ErrnoException;
   const place = `${host ?? 'localhost'}, port ${port}`;
-  const advice = code === 'EADDRINUSE' ? 'another program is there; choose another port' : code;
-  return new Failure('network', 'NO_PAGE', `the fleet page cannot be at ${place}: ${advice}`);
+  const reason = LISTEN_TROUBLES[code ?? ''] ?? code ?? error.message;
+  return new Failure('network', 'NO_PAGE', `the fleet page cannot be at ${place}: ${reason}`);
 }
