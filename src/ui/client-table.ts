@@ -1,6 +1,7 @@
 /** The clients of a server as a table that fits a terminal, those first that need a look. */
 import type { ServedClient, ServerProgress } from '../server/events.js';
 import { troubleOf } from '../server/trouble.js';
+import { cutToWidth, displayWidth, padToWidth } from './display-width.js';
 import { RateMeter } from './rate-meter.js';
 import { safeText } from './safe-text.js';
 import { formatCount, formatPercent, formatRate, formatRemaining } from './units.js';
@@ -61,7 +62,7 @@ export class ClientTable {
   }
 
   /**
-   * @param columns characters in a line
+   * @param columns of the window
    * @param mostLines lines that there is room for
    */
   render(columns: number, mostLines: number): string[] {
@@ -71,19 +72,19 @@ export class ClientTable {
     const nameWidth = this.nameWidth(shown);
     const texts = shown.map(({ client }) => this.text(client, nameWidth, columns));
     if (isCut && mostLines > 0) texts.push(moreText(lines.slice(shown.length)));
-    return texts.map((text) => text.slice(0, Math.max(1, columns - 1)).trimEnd());
+    return texts.map((text) => cutToWidth(text, Math.max(1, columns - 1)).trimEnd());
   }
 
   private nameWidth(shown: readonly Line[]): number {
-    const longest = Math.max(MIN_NAME_WIDTH, ...shown.map(({ client }) => nameOf(client).length));
-    return Math.min(MAX_NAME_WIDTH, longest);
+    const widths = shown.map(({ client }) => displayWidth(safeText(nameOf(client))));
+    return Math.min(MAX_NAME_WIDTH, Math.max(MIN_NAME_WIDTH, ...widths));
   }
 
   private text(client: ServedClient, nameWidth: number, columns: number): string {
     const ratio = this.chunkCount === 0 ? 0 : 1 - client.missingChunks / this.chunkCount;
-    const cells = [safeText(nameOf(client), nameWidth).padEnd(nameWidth)];
+    const cells = [padToWidth(safeText(nameOf(client), nameWidth), nameWidth)];
     if (columns >= COLUMNS_WITH.address) {
-      cells.push(safeText(client.address, ADDRESS_WIDTH).padEnd(ADDRESS_WIDTH));
+      cells.push(padToWidth(safeText(client.address, ADDRESS_WIDTH), ADDRESS_WIDTH));
     }
     if (columns >= COLUMNS_WITH.bar) cells.push(barOf(ratio));
     cells.push(formatPercent(ratio).padStart(7));

@@ -3,12 +3,16 @@
  * characters (C0, DEL, C1), and characters that reorder or hide text, are made visible.
  */
 
+import { cutToWidth, displayWidth } from './display-width.js';
+
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** One line of text that a terminal shows as it is, of at most `maxLength` characters. */
-export function safeText(text: string, maxLength = 300): string {
+/** One line of text that a terminal shows as it is, in at most `mostColumns` columns. */
+export function safeText(text: string, mostColumns = 300): string {
   const visible = text.replace(UNSAFE, '\u{fffd}');
-  return visible.length <= maxLength ? visible : `${visible.slice(0, maxLength - 3)}...`;
+  return displayWidth(visible) <= mostColumns
+    ? visible
+    : `${cutToWidth(visible, mostColumns - 3)}...`;
 }
 
 /** A value as JSON on one line, in which every such character is escaped. */

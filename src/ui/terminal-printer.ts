@@ -1,3 +1,4 @@
+import { cutToWidth, displayWidth } from './display-width.js';
 import type { Narrator, Status, StatusPart, TextSink, Watcher } from './watcher.js';
 
 const MIN_REDRAW_MS = 100;
@@ -22,17 +23,17 @@ function join(parts: readonly StatusPart[]): string {
 }
 
 /**
- * A status on one line of fewer than `columns` characters: a cursor in the last column would make
+ * A status on one line that takes fewer than `columns`: a cursor in the last column would make
  * some terminals begin a new line. The least important parts give way; a bar comes if there is
  * room.
  */
 export function fitStatus(status: Status, columns: number): string {
   const room = Math.max(1, columns - 1);
   let parts = [...status.parts];
-  if (join(parts).length > room) {
+  if (displayWidth(join(parts)) > room) {
     parts = parts.map(({ text, short, rank }) => ({ text: short ?? text, rank }));
   }
-  while (parts.length > 1 && join(parts).length > room) {
+  while (parts.length > 1 && displayWidth(join(parts)) > room) {
     const highest = Math.max(...parts.map((part) => part.rank));
     parts.splice(
       parts.findIndex((part) => part.rank === highest),
@@ -40,20 +41,20 @@ export function fitStatus(status: Status, columns: number): string {
     );
   }
   const line = join(parts);
-  if (status.ratio === undefined || line.length + GAP.length + BAR_WIDTH + 2 > room) {
-    return line.slice(0, room);
+  if (status.ratio === undefined || displayWidth(line) + GAP.length + BAR_WIDTH + 2 > room) {
+    return cutToWidth(line, room);
   }
   const [label, ...rest] = parts;
   return [label?.text, bar(status.ratio), ...rest.map((part) => part.text)].join(GAP);
 }
 
-/** Lines of fewer than `columns` characters, broken between words; the later ones are set in. */
+/** Lines that take fewer than `columns`, broken between words; the later ones are set in. */
 export function wrapWords(line: string, columns: number): string[] {
   const room = Math.max(20, columns - 1);
   const lines: string[] = [];
   let current = '';
   for (const word of line.split(' ')) {
-    if (current !== '' && current.length + 1 + word.length > room) {
+    if (current !== '' && displayWidth(current) + 1 + displayWidth(word) > room) {
       lines.push(current);
       current = `${GAP}${word}`;
     } else {

@@ -21,7 +21,7 @@ export interface TextSink {
   write(text: string, isPassing?: boolean): boolean;
   /** Sets how it is told that a slow reader missed something. */
   describeDropped?(describe: (count: number) => string): void;
-  /** Width in characters, where the sink is a terminal that tells. May change. */
+  /** Width in columns, where the sink is a terminal that tells. May change. */
   readonly columns?: number | undefined;
   /** Height in lines, likewise. */
   readonly rows?: number | undefined;

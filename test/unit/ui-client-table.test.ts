@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ServedClient, ServerProgress } from '../../src/server/events.js';
 import { ClientTable } from '../../src/ui/client-table.js';
+import { displayWidth } from '../../src/ui/display-width.js';
 
 let made = 0;
 
@@ -81,6 +82,19 @@ test('a wide window has more in it, and no line is wider than the window', () =>
   for (let columns = 10; columns < 140; columns++) {
     for (const line of table.render(columns, 10)) assert(line.length < columns, `${columns}`);
   }
+});
+
+test('names in wide letters and with marks keep the columns in line', () => {
+  const names = ['\u6559\u5ba4'.repeat(20), '\u6559\u5ba4-07', 'Bu\u0308ro', 'pc-07'];
+  const { table } = tableOf(names.map((name) => served(name)));
+  for (let columns = 10; columns < 140; columns++) {
+    for (const line of table.render(columns, 10)) assert(displayWidth(line) < columns, line);
+  }
+  const begins = table.render(140, 10).map((line) => line.slice(0, line.indexOf('10.0.0.7')));
+  assert.deepEqual(
+    begins.map((begin) => displayWidth(begin)),
+    [30, 30, 30, 30],
+  );
 });
 
 test('a name that a terminal would obey is made harmless', () => {
