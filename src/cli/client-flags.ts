@@ -23,6 +23,7 @@ import {
 import {
   BadValue,
   fileName,
+  readLabel,
   readMapId,
   readPort,
   readSecondsAsMs,
@@ -176,8 +177,8 @@ export function clientCommand(): Command {
     switchOption('-y, --yes', 'overwrite a device without five seconds to think better of it'),
     valueOption(
       '--label TEXT',
-      'what the server is to call this machine, beside its host name',
-      someText('a name'),
+      'what the server is to call this machine, beside its host name: at most 40 bytes',
+      readLabel,
     ),
     switchOption('--follow', 'start anew when the server serves another image'),
     switchOption(

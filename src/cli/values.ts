@@ -3,6 +3,7 @@
  * throws BadValue with a clause that says what is wrong and what would be right.
  */
 import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { MAX_LABEL_BYTES } from '../node/options.js';
 import { readTime } from '../trust/statement.js';
 
 /** The text of an option cannot be read as what the option wants. A usage error. */
@@ -27,6 +28,15 @@ export function someText(what: string): (text: string) => string {
     if (text !== '') return text;
     throw new BadValue(`the value is empty; give ${what}`);
   };
+}
+
+/** What a machine is called. A name that travelled in part only would be known to nobody. */
+export function readLabel(text: string): string {
+  const bytes = Buffer.byteLength(someText('a name')(text));
+  if (bytes <= MAX_LABEL_BYTES) return text;
+  throw new BadValue(
+    `'${text}' has ${bytes} bytes (UTF-8); give a name of at most ${MAX_LABEL_BYTES} bytes`,
+  );
 }
 
 /** A file or device name. `-` is refused: chunks are read and written in any order. */

@@ -1,5 +1,6 @@
 /** What the programs can be asked for, and what they do unasked. */
 
+import { MAX_TEXT_BYTES } from '../protocol/identity.js';
 import type { WebPlace } from './web/web-server.js';
 
 export const DEFAULT_GROUP = '225.0.20.10';
@@ -7,6 +8,8 @@ export const DEFAULT_GROUP = '225.0.20.10';
 const DEFAULT_PORT = 16_000;
 /** Where servers take requests. */
 export const DEFAULT_SERVER_PORT = 7500;
+/** Of a client's label, in UTF-8. */
+export const MAX_LABEL_BYTES = MAX_TEXT_BYTES;
 
 export interface NetworkOptions {
   /** Multicast group, IPv4 or IPv6. */
@@ -133,7 +136,7 @@ export interface ClientOptions extends NetworkOptions {
   fit: boolean;
   /** Run by /bin/sh once the copy is proven; undefined for nothing. */
   thenCommand: string | undefined;
-  /** What the operator calls this machine. */
+  /** What the operator calls this machine: the first MAX_LABEL_BYTES of it are told. */
   label: string | undefined;
   /** Of the program, for the server's display. */
   version: string | undefined;

@@ -40,7 +40,8 @@ export const IdentityTag = {
 /** All items at their longest. */
 export const MAX_IDENTITY_BYTES = 255;
 const ITEM_BYTES = 2;
-const MAX_TEXT_BYTES = 40;
+/** Of a text, as much as fits is told. */
+export const MAX_TEXT_BYTES = 40;
 const MAX_VERSION_BYTES = 16;
 const MAC_BYTES = 6;
 const MEGABIT = 1e6;

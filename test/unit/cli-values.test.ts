@@ -7,6 +7,7 @@ import {
   oneOf,
   readCompression,
   readGroup,
+  readLabel,
   readMtu,
   readPort,
   readRate,
@@ -15,6 +16,7 @@ import {
   someText,
   wholeNumber,
 } from '../../src/cli/values.js';
+import { decodeIdentity, encodeIdentity } from '../../src/protocol/identity.js';
 
 const refuses = (read: (text: string) => unknown, texts: string[], says: RegExp): void => {
   for (const text of texts) {
@@ -37,6 +39,21 @@ test('a whole number keeps its limits', () => {
   const read = wholeNumber('a TTL', 1, 255);
   assert.equal(read('255'), 255);
   refuses(read, ['0', '256', '99999999999999999999'], /is not a TTL.*from 1 to 255/);
+});
+
+test('a label is as long as what travels', () => {
+  for (const label of ['desk 14', 'x'.repeat(40), '\u00e9'.repeat(20)]) {
+    assert.equal(readLabel(label), label);
+    const { label: told } = decodeIdentity(
+      encodeIdentity({ label }),
+      0,
+      2 + Buffer.byteLength(label),
+    )!;
+    assert.equal(told, label);
+  }
+  refuses(readLabel, ['x'.repeat(41)], /has 41 bytes \(UTF-8\); give a name of at most 40 bytes/);
+  refuses(readLabel, [`${'\u00e9'.repeat(20)}x`], /has 41 bytes/);
+  refuses(readLabel, [''], /is empty; give a name/);
 });
 
 test('a group is a multicast address of either family', () => {
