@@ -98,10 +98,11 @@ export interface Report {
  */
 const MAP_REQUEST_BYTES = 400;
 const HOST_OFFSET = 36;
+export const MAX_HOST_BYTES = 63;
 
 /** @param request with a key, also the session that the client joins; 0 while it looks for one */
 export function encodeMapRequest(request: MapRequest & { session?: bigint }): Buffer {
-  const host = textBytes(request.host, 63);
+  const host = textBytes(request.host, MAX_HOST_BYTES);
   const identity = encodeIdentity(request.identity ?? {});
   const bytes = Buffer.alloc(MAP_REQUEST_BYTES);
   writeHeader(bytes, 0, PacketType.mapRequest, bytes.length, request.session ?? 0n);
