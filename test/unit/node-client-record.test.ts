@@ -81,6 +81,36 @@ test('nothing that a machine says is a formula, wherever a spreadsheet has cells
   );
 });
 
+test('what a client that left had is told to the byte', () => {
+  const record = open('bytes.csv');
+  for (let missingChunks = 1; missingChunks <= 10; missingChunks++) {
+    record.add(member({ id: missingChunks.toString(16).repeat(16), missingChunks }), 'left', time);
+  }
+  record.close();
+  const column = linesOf('bytes.csv')[0]!.split(',').indexOf('bytes');
+  assert.deepEqual(
+    linesOf('bytes.csv')
+      .slice(1, -1)
+      // The label has a comma in it.
+      .map((line) => Number(line.split(',')[column + 1])),
+    [900, 800, 700, 600, 500, 400, 300, 200, 100, 0],
+  );
+});
+
+test('a row is a line, whatever an image is called', () => {
+  const path = join(folder, 'lines.csv');
+  const named = { ...image, name: 'lab\r\n2030\n3.img\r' };
+  const openNamed = () => new ClientRecord(path, { ...named }, (text) => told.push(text));
+  const first = openNamed();
+  first.add(member(), 'copied', time);
+  first.close();
+  const whole = readFileSync(path, 'utf8');
+  assert.match(whole, /^time,.*\n2030-01-31T.*,lab 2030 3\.img ,ab12,.*\n$/);
+  appendFileSync(path, whole.slice(whole.indexOf('\n') + 1, whole.indexOf('ab12')));
+  openNamed().close();
+  assert.equal(readFileSync(path, 'utf8'), whole);
+});
+
 test('a file of something else is refused, and stays as it is', () => {
   const files = {
     'one-line.csv': 'kept for years',

@@ -216,10 +216,9 @@ export class ClientRecord {
   }
 
   private rowOf(member: FleetMember, verdict: Verdict, time: Date): Row {
-    const { missingChunks } = member;
     const { name, sizeBytes, chunkCount, mapId } = this.image;
     const isWhole = verdict === 'copied' || verdict === 'compared';
-    const share = isWhole ? 1 : 1 - missingChunks / chunkCount;
+    const missingChunks = isWhole ? 0 : member.missingChunks;
     return {
       time: time.toISOString(),
       client: member.id,
@@ -230,7 +229,7 @@ export class ClientRecord {
       ...toldOf(member),
       image: name,
       mapId,
-      bytes: Math.floor(sizeBytes * share),
+      bytes: heldBytes(sizeBytes, chunkCount, missingChunks),
       seconds: Math.round(member.elapsedMs) / 1000,
       lossRatio: Number(member.totalLossRatio.toFixed(6)),
     };
@@ -265,6 +264,13 @@ export class ClientRecord {
   }
 }
 
+/** In whole numbers: fractions make it one byte less here and there. */
+function heldBytes(sizeBytes: number, chunkCount: number, missingChunks: number): number {
+  if (missingChunks === 0) return sizeBytes;
+  const heldCount = BigInt(chunkCount - missingChunks);
+  return Number((BigInt(sizeBytes) * heldCount) / BigInt(chunkCount));
+}
+
 function cannotWrite(path: string, reason: string): Failure {
   const text = `--report: cannot write ${path}: ${reason}`;
   return new Failure('usage', 'CANNOT_WRITE_REPORT', text);
@@ -276,10 +282,13 @@ function cannotWrite(path: string, reason: string): Failure {
  */
 const FORMULA = /(^|;)(?=\s*[=+@\uff1d\uff0b\uff20]|[-\uff0d\t\r])/g;
 
-/** As RFC 4180 has it, with an apostrophe in front of what would be a formula. */
+/**
+ * As RFC 4180 has it, with an apostrophe in front of what would be a formula, and without line
+ * breaks: a row is a line, or the rest of one that is torn off would pass for a row.
+ */
 function csvCell(cell: Cell): string {
   if (cell === null) return '';
   if (typeof cell === 'number') return String(cell);
-  const text = cell.replace(FORMULA, "$1'");
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  const text = cell.replace(FORMULA, "$1'").replace(/\r\n?|\n/g, ' ');
+  return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
