@@ -48,6 +48,25 @@ for (const deaths of [1, 3]) {
   );
 }
 
+labTest(
+  'a second server with the same record is refused, and takes no row away',
+  3,
+  async (lab) => {
+    const image = lab.scratch.randomFile('disk.img', mebibyte);
+    const report = lab.scratch.path('report.jsonl');
+    const args = ['-f', image, '--report', report];
+    const first = lab.startServer([...args, '--exit-after', '2']);
+    await first.waitFor('prepared');
+    await lab.startClient(2).waitStatus(0);
+    const second = lab.startServer([...args, '-g', '225.0.20.11', '-p', '16001', '-s', '7501']);
+    await second.waitStatus(2);
+    assert.equal(second.last('error').code, 'REPORT_IN_USE');
+    await lab.startClient(3).waitStatus(0);
+    await first.waitStatus(0);
+    assert.equal(rowsOf(report).length, 2);
+  },
+);
+
 labTest('a record on a full disk says whose rows it lacks, and has no torn row', 3, async (lab) => {
   const image = lab.scratch.randomFile('disk.img', mebibyte);
   const folder = lab.scratch.makeFolder('small');

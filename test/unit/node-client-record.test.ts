@@ -162,6 +162,31 @@ for (const form of ['csv', 'jsonl']) {
   });
 }
 
+for (const name of ['locked.csv', 'locked.jsonl']) {
+  test(`a record belongs to one server at a time: ${name}`, () => {
+    const path = join(folder, name);
+    const first = open(name);
+    first.add(member(), 'copied', time);
+    // As it is while a row is being written.
+    appendFileSync(path, '{"time":');
+    const before = readFileSync(path);
+    assert.throws(
+      () => open(name),
+      (error) => error instanceof Failure && error.code === 'REPORT_IN_USE',
+    );
+    assert.deepEqual(readFileSync(path), before);
+    first.close();
+    open(name).close();
+  });
+}
+
+test("a record that is refused is nobody's afterwards", () => {
+  writeFileSync(join(folder, 'mended.jsonl'), 'no JSON\n');
+  assert.throws(() => open('mended.jsonl'), /lines of something else/);
+  writeFileSync(join(folder, 'mended.jsonl'), '');
+  open('mended.jsonl').close();
+});
+
 test('a line of JSON has all that is known', () => {
   const record = open('c.jsonl');
   record.name('cd34');

@@ -3,7 +3,8 @@
  * to. A row is on the disk before the client's end counts, and before the client hears that it
  * may go: so none is lost, and a server that is started again adds none twice. A row that cannot be
  * written is kept, and tried again with each further row and at the end: a full disk must not hold
- * up a copy, nor be passed over in silence.
+ * up a copy, nor be passed over in silence. Of two servers in one file, each would take away what
+ * the other one is writing: so the file is locked as long as it is open.
  */
 
 import {
@@ -18,6 +19,7 @@ import {
 import { Failure } from '../../failure.js';
 import type { FleetMember } from '../../server/events.js';
 import { fileTrouble } from '../system/file-trouble.js';
+import { loadNative } from '../system/native.js';
 import { toldOf } from './told-of.js';
 
 export type Verdict = 'copied' | 'compared' | 'failed' | 'left' | 'dropped' | 'gone' | 'unfinished';
@@ -93,7 +95,7 @@ export class ClientRecord {
    * Opens the record, or goes on with it: a row that a crash tore off is taken away.
    * @param path ends in .csv or .jsonl
    * @param tell gets what the operator should know
-   * @throws Failure when it cannot be written, or is something else
+   * @throws Failure when it cannot be written, is something else, or is another server's
    */
   constructor(path: string, image: RecordedImage, tell: (text: string) => void) {
     this.path = path;
@@ -105,7 +107,20 @@ export class ClientRecord {
     } catch (error) {
       throw cannotWrite(path, fileTrouble(path, error));
     }
-    this.takeUp();
+    try {
+      this.lock();
+      this.takeUp();
+    } catch (error) {
+      closeSync(this.fd);
+      throw error;
+    }
+  }
+
+  /** Before anything is read: what is there may be half of what another server writes. */
+  private lock(): void {
+    if (loadNative()?.lock(this.fd, true) !== false) return;
+    const trouble = `another multiserver keeps its record in ${this.path}`;
+    throw new Failure('usage', 'REPORT_IN_USE', `--report: ${trouble}; name another file`);
   }
 
   private takeUp(): void {
@@ -135,7 +150,6 @@ export class ClientRecord {
       ftruncateSync(this.fd, beginBytes + header.length);
       fsyncSync(this.fd);
     } catch (error) {
-      closeSync(this.fd);
       throw cannotWrite(this.path, fileTrouble(this.path, error));
     }
   }
