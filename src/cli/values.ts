@@ -249,7 +249,9 @@ export function readTimeToCome(text: string, from = new Date()): number {
       return time.getTime();
     }
   }
-  const sinceEpochMs = /^\d{4}-\d{2}-\d{2}[T ]\d/.test(text) ? Date.parse(text) : Number.NaN;
+  // Date.parse makes the second of March of the thirtieth of February.
+  const isDated = /^\d{4}-\d{2}-\d{2}[T ]\d/.test(text) && readTime(text.slice(0, 10)) !== null;
+  const sinceEpochMs = isDated ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(sinceEpochMs)) {
     throw new BadValue(`'${text}' is not a time; give 18:30, 18:30:05 or 2030-01-31T18:30`);
   }

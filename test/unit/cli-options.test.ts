@@ -324,6 +324,7 @@ test('a time to come is the next of its kind, and none that is over', () => {
   assert.deepEqual(at('18:30'), new Date(2030, 1, 1, 18, 30));
   assert.deepEqual(at('7:00:09'), new Date(2030, 1, 1, 7, 0, 9));
   assert.deepEqual(at('2030-02-01T06:00:00'), new Date(2030, 1, 1, 6, 0));
+  assert.deepEqual(at('2032-02-29 06:00'), new Date(2032, 1, 29, 6, 0));
   for (const text of [
     '25:00',
     '18:60',
@@ -332,6 +333,9 @@ test('a time to come is the next of its kind, and none that is over', () => {
     '1830',
     '2030-01-31T18:00',
     '2030-13-01T00:00',
+    '2030-02-30T10:00',
+    '2031-02-29 10:00',
+    '2030-04-31T10:00Z',
   ]) {
     assert.throws(() => readTimeToCome(text, from), BadValue, text);
   }
