@@ -81,7 +81,7 @@ ${exitStatusHelp([
   ['usage', 'the command line is wrong'],
   ['target', 'the target cannot be used, or failed while it was written'],
   ['source', 'the server could not go on with the image'],
-  ['noServer', 'no server answered, or nothing came for longer than --give-up'],
+  ['noServer', 'no server answered, nothing came for --give-up, or it was dropped'],
   ['otherImage', 'more than one image to choose from, or not the one begun'],
   ['network', 'the network cannot be used as asked'],
   ['differs', '--check: the target differs from the image'],

@@ -108,6 +108,8 @@ export interface PathFacts {
   servers: ServerFacts[];
   /** Another interface on which a server answers, where none does on this one; else null. */
   elsewhere: { interface: string; address: string } | null;
+  /** A server at the usual group and port, where none answers at those that were given; or null. */
+  atUsual: ServerFacts | null;
   /** Addresses that send to the group what is none of ours. */
   strangers: string[];
   unicast: AskedFacts;

@@ -84,7 +84,9 @@ function duplexCheck({ link }: Facts): Check {
 function addressCheck({ link, wanted }: Facts): Check {
   if (!isKnown(link)) return unknown('address', NO_INTERFACE);
   const family = wanted.group.includes(':') ? 'IPv6' : 'IPv4';
-  const { name, addresses } = link;
+  const { name, addresses, isUp, hasCarrier } = link;
+  // The system tells addresses of none that is connected to nothing.
+  if (!isUp || hasCarrier === false) return unknown('address', `${name} is not connected`);
   if (addresses.length > 0) return ok('address', addresses.join(', '));
   const remedy = `ip address add ADDRESS/24 brd + dev ${name}, or start its DHCP client`;
   return wrong('address', `${name} has no ${family} address`, remedy);

@@ -36,6 +36,11 @@ function placeOf(server: ServerFacts): string {
 }
 
 function agreementCheck({ path, wanted }: Facts): Check {
+  if (path?.atUsual != null) {
+    const finding = `nobody answers there, but ${placeOf(path.atUsual)} does at the usual ones`;
+    const { group, port } = path.atUsual;
+    return wrong('agreement', finding, `leave -s PORT out, and start with -g ${group} -p ${port}`);
+  }
   if (path === null || path.servers.length === 0) return unknown('agreement', NOBODY);
   const { group, port } = wanted;
   const other = path.servers.find((server) => server.group !== group || server.port !== port);
@@ -114,6 +119,7 @@ function serverCheck({ path, wanted }: Facts): Check {
     return wrong('server', finding, 'it is waited for');
   }
   if (servers.length > 0) return ok('server', servers.map(placeOf).join(', '));
+  if (path.atUsual !== null) return unknown('server', 'one was found that was not asked for');
   const { serverHost, group, serverPort } = wanted;
   const where = serverHost ?? `the group ${group}`;
   return wrong(

@@ -89,7 +89,9 @@ browserTest('whoever has no mouse can do everything', [{}], async (stage) => {
   await page.press('Tab');
   await page.press('Enter');
   await server.waitFor('client-dropped');
-  await page.until("document.querySelector('#filters b').textContent === '29'");
+  await page.until("document.body.textContent.includes(' was dropped')");
+  const count = await page.run("document.querySelector('#filters b').textContent");
+  assert.equal(count, '30', 'it is not forgotten');
 
   await page.run('document.activeElement.blur()');
   await pressTabUntil('rate');

@@ -150,6 +150,18 @@ labTest('a firewall that drops the group at the client', 2, async (lab) => {
   assert.deepEqual((await ask(lab)).wrong, []);
 });
 
+labTest('another group or port than the server has', 2, async (lab) => {
+  const image = lab.scratch.randomFile('lab.img', 100_000);
+  await lab.startServer(['-f', image]).waitFor('serving');
+  for (const wrong of [
+    ['-g', '225.0.20.11'],
+    ['-s', '7501'],
+  ]) {
+    const found = await ask(lab, ['-i', 'e0', ...wrong]);
+    assertFirst(found, 'agreement', /'lab\.img' at 10\.77\.0\.1 does at the usual ones; leave -s/);
+  }
+});
+
 labTest('unicast answers that are dropped, here and on the way', 2, async (lab) => {
   await answerOn(lab.world.host(1));
   const host = lab.world.host(2);

@@ -91,7 +91,7 @@ const FAULTS: [CheckId, RegExp, (facts: Facts) => void][] = [
     'carrier',
     /no carrier.*cable/,
     (facts) => {
-      linkOf(facts).hasCarrier = false;
+      Object.assign(linkOf(facts), { hasCarrier: false, addresses: [] });
       facts.path = null;
     },
   ],
@@ -169,6 +169,14 @@ const FAULTS: [CheckId, RegExp, (facts: Facts) => void][] = [
     /225\.0\.20\.11 port 16001.*-g 225\.0\.20\.11 -p 16001/,
     (facts) => {
       Object.assign(facts.path!.servers[0]!, { group: '225.0.20.11', port: 16_001 });
+    },
+  ],
+  [
+    'agreement',
+    /'lab\.img' at 10\.0\.0\.1 does at the usual ones; leave -s PORT out, .* -g 225\.0\.20\.10 -p/,
+    (facts) => {
+      facts.wanted.serverPort = 7501;
+      facts.path!.atUsual = facts.path!.servers.pop()!;
     },
   ],
   [
@@ -324,4 +332,13 @@ test('DOCTOR.md has every check, in their order', () => {
     rows.map(([id]) => id),
     Object.keys(QUESTIONS),
   );
+});
+
+test('an interface that is not connected is not said to have no address as well', () => {
+  for (const change of [{ isUp: false, hasCarrier: null }, { hasCarrier: false }]) {
+    const facts = soundFacts();
+    Object.assign(linkOf(facts), { ...change, addresses: [] });
+    facts.path = null;
+    assert.equal(examine(facts).find(({ id }) => id === 'address')!.verdict, 'unknown');
+  }
 });

@@ -18,6 +18,7 @@ export function soundPath(): PathFacts {
       },
     ],
     elsewhere: null,
+    atUsual: null,
     strangers: [],
     unicast: { sent: 10, answered: 10 },
     groupOut: { sent: 10, answered: 10 },

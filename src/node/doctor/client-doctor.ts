@@ -1,13 +1,14 @@
 /** The doctor of a client: looks, asks and listens for about six seconds, and writes to no disk. */
 import type { Check } from '../../doctor/check.js';
 import { examine } from '../../doctor/examine.js';
-import type { Facts, KeyFacts, PathFacts } from '../../doctor/facts.js';
+import type { Facts, KeyFacts, PathFacts, ServerFacts } from '../../doctor/facts.js';
 import { Failure } from '../../failure.js';
+import { isIPv6Address } from '../net/family.js';
 import type { GroupReceiver } from '../net/group-socket.js';
 import type { ChosenInterface } from '../net/network-interface.js';
 import { WANTED_RECEIVE_BUFFER_BYTES } from '../net/node-socket.js';
 import { openGroupReceiver } from '../net/open-group.js';
-import type { ClientOptions } from '../options.js';
+import { type ClientOptions, DEFAULT_GROUP, DEFAULT_SERVER_PORT } from '../options.js';
 import { readKeyFile } from '../trust-files.js';
 import { readCounters } from './counters.js';
 import { findElsewhere } from './elsewhere.js';
@@ -18,6 +19,8 @@ import { headersOf, PathProbing } from './path-probing.js';
 import { holderOfPort } from './port-holder.js';
 import { Prober } from './prober.js';
 import { QuerierWatch } from './querier-watch.js';
+
+const USUAL_TURNS = 4;
 
 /**
  * @param chosenServer of a copy that began: the address of its server
@@ -103,7 +106,17 @@ async function probe(
   // A server that was found on this interface does not move to another one.
   const isNobody = servers.length === 0 && facts.wanted.chosenServer === null;
   const elsewhere = isNobody ? await findElsewhere(chosen, facts.wanted, ttl) : null;
-  return { ...(await probing.examine(servers)), elsewhere, key: null, askers: [] };
+  const atUsual = isNobody && elsewhere === null ? await findAtUsual(prober, facts.wanted) : null;
+  return { ...(await probing.examine(servers)), elsewhere, atUsual, key: null, askers: [] };
+}
+
+/** A client asks there as well, where it looks for a server in vain. */
+async function findAtUsual(prober: Prober, wanted: Facts['wanted']): Promise<ServerFacts | null> {
+  const usual = { group: DEFAULT_GROUP, serverPort: DEFAULT_SERVER_PORT };
+  const isGiven = wanted.group === usual.group && wanted.serverPort === usual.serverPort;
+  if (isGiven || wanted.serverHost !== null || isIPv6Address(wanted.group)) return null;
+  const [server] = await new PathProbing(prober, { ...wanted, ...usual }).discover(USUAL_TURNS);
+  return server ?? null;
 }
 
 /** A doctor that answers has no use for a key, and a server in the open takes nothing sealed. */

@@ -47,7 +47,7 @@ export interface Target {
 export const headersOf = (group: string): number => (isIPv6Address(group) ? 48 : 28);
 
 /** What others find out besides is added to it. */
-type PathTold = Omit<PathFacts, 'elsewhere' | 'askers' | 'key'>;
+type PathTold = Omit<PathFacts, 'elsewhere' | 'atUsual' | 'askers' | 'key'>;
 
 type BurstAsking = Required<Asking>;
 

@@ -92,7 +92,7 @@ async function ask(
 }
 
 /** What only clients look for. */
-const NOTHING = { elsewhere: null, key: null };
+const NOTHING = { elsewhere: null, atUsual: null, key: null };
 
 /** Others are asked so often. */
 const OTHERS_TURNS = 6;

@@ -4,7 +4,16 @@
  * when all else is on the disk. Until then the first chunk lives in a file without a name.
  */
 
-import { closeSync, fsyncSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,7 +120,15 @@ function openHolding(bytes: Buffer): number {
   throw new Failure('target', 'NO_SPACE', text);
 }
 
+/** Of Linux, on all its processors: with O_DIRECTORY, a file that never had a name. */
+const O_TMPFILE = 0o20_000_000 | constants.O_DIRECTORY;
+
 function openUnnamed(parent: string): number {
+  try {
+    return openSync(parent, constants.O_RDWR | O_TMPFILE, 0o600);
+  } catch {
+    // Not every file system has such files. A program that is killed in between leaves a folder.
+  }
   const folder = mkdtempSync(join(parent, 'multiclient-'));
   try {
     return openSync(join(folder, 'first-chunk'), 'wx+', 0o600);
