@@ -237,9 +237,9 @@ export class ClientDisk {
   /** Brings all to the disk, and gives the copy its name. */
   async finish(): Promise<void> {
     await this.sync();
-    // Chunks may have come from the network while they were still being looked at: what is left of
-    // that must not go on with a file that is closed.
-    await this.jobs.close();
+    // Chunks may have come from the network while they were still being looked at: what comes of
+    // that with a file that is closed is nobody's business. The server need not wait for it.
+    void this.jobs.close();
     this.remark = await this.target.finish();
   }
 
