@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { ClientConfig } from '../client/config.js';
 import type { Digest } from '../image/block-map.js';
+import type { Address } from '../protocol/address.js';
 import { NONCE_BYTES } from '../trust/gcm.js';
 import { isIPv6Address } from './net/family.js';
 import type { ChosenInterface } from './net/network-interface.js';
@@ -19,6 +20,7 @@ export function configOf(
   digest: Digest,
 ): ClientConfig {
   const { output, image, group, port, serverHost, serverPort, timeoutMs, giveUpMs } = options;
+  const elsewhere = usualPlaceBeside(options, serverHost ?? null);
   return {
     client: randomBytes(8).readBigUInt64BE(),
     machine: machineOf(output),
@@ -30,7 +32,7 @@ export function configOf(
     port,
     serverPort,
     ...(serverHost === undefined ? {} : { serverHost }),
-    ...elsewhereOf(options),
+    ...(elsewhere === null ? {} : { elsewhere }),
     timeoutMs,
     giveUpMs: giveUpMs ?? Number.POSITIVE_INFINITY,
     digest,
@@ -38,12 +40,17 @@ export function configOf(
   };
 }
 
-/** Servers are looked for at the default place as well, by a client that was told of another. */
-function elsewhereOf({ group, serverHost, serverPort }: ClientOptions) {
-  const address = isIPv6Address(group) ? null : DEFAULT_GROUP;
-  const isDefault = address === group && serverPort === DEFAULT_SERVER_PORT;
-  if (address === null || isDefault || serverHost !== undefined) return {};
-  return { elsewhere: { address, port: DEFAULT_SERVER_PORT } };
+/**
+ * Servers are looked for at the usual place as well, by a client that was told of another.
+ * @returns the usual group and its port for requests; null when that was given, or a host
+ */
+export function usualPlaceBeside(
+  { group, serverPort }: Pick<ClientOptions, 'group' | 'serverPort'>,
+  serverHost: string | null,
+): Address | null {
+  const isUsual = group === DEFAULT_GROUP && serverPort === DEFAULT_SERVER_PORT;
+  if (isUsual || serverHost !== null || isIPv6Address(group)) return null;
+  return { address: DEFAULT_GROUP, port: DEFAULT_SERVER_PORT };
 }
 
 /** Whose image may be taken, and with which key. @throws Failure when a key cannot be read */

@@ -14,6 +14,15 @@ async function onServerHost(lab: Lab, script: string): Promise<string> {
   return running.lines.join('\n');
 }
 
+/** Orders what a button of the page does. @returns the status of the answer */
+function order(lab: Lab, url: string, name: string, body: object): Promise<string> {
+  const script = `const headers = { 'content-type': 'application/json' };
+    const body = '${JSON.stringify(body)}';
+    const { status } = await fetch('${url}api/${name}', { method: 'POST', body, headers });
+    console.log(status);`;
+  return onServerHost(lab, script);
+}
+
 const get = (url: string) => `console.log(await (await fetch('${url}')).text())`;
 
 labTest('promtool finds nothing wrong with the metrics, while clients copy', 4, async (lab) => {
@@ -76,18 +85,10 @@ labTest(
     const client = lab.startClient(2);
     await client.waitFor('progress', ({ progress }) => progress.blocksReceived > 0);
     const { id } = server.last('client-joined').client;
-    const order = (name: string, body: object) =>
-      onServerHost(
-        lab,
-        `const headers = { 'content-type': 'application/json' };
-        const body = '${JSON.stringify(body)}';
-        const { status } = await fetch('${url}api/${name}', { method: 'POST', body, headers });
-        console.log(status);`,
-      );
-    assert.equal(await order('drop', { id }), '200');
+    assert.equal(await order(lab, url, 'drop', { id }), '200');
     await client.waitStatus(5);
     assert.equal(client.last('error').code, 'DROPPED');
-    assert.equal(await order('rate', { bitsPerSecond: null }), '200');
+    assert.equal(await order(lab, url, 'rate', { bitsPerSecond: null }), '200');
     await lab.startClient(2).waitStatus(0);
     await Promise.all([server.waitStatus(0), lab.startClient(3).waitStatus(0)]);
     lab.scratch.assertCopy(lab.copyPath(2), image);
@@ -107,11 +108,7 @@ labTest('the end waits for nobody who was dropped, and names who was', 3, async 
   const client = lab.startClient(2, ['--label', 'desk 2']);
   await client.waitFor('progress', ({ progress }) => progress.blocksReceived > 0);
   const { id } = server.last('client-joined').client;
-  const order = `const headers = { 'content-type': 'application/json' };
-    const body = '${JSON.stringify({ id })}';
-    const { status } = await fetch('${url}api/drop', { method: 'POST', body, headers });
-    console.log(status);`;
-  assert.equal(await onServerHost(lab, order), '200');
+  assert.equal(await order(lab, url, 'drop', { id }), '200');
   await Promise.all([client.waitStatus(5), lab.startClient(3).waitStatus(0)]);
   await server.waitStatus(16);
   assert.match(server.last('error').message, /desk 2/);

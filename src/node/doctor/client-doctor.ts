@@ -3,12 +3,12 @@ import type { Check } from '../../doctor/check.js';
 import { examine } from '../../doctor/examine.js';
 import type { Facts, KeyFacts, PathFacts, ServerFacts } from '../../doctor/facts.js';
 import { Failure } from '../../failure.js';
-import { isIPv6Address } from '../net/family.js';
+import { usualPlaceBeside } from '../client-config.js';
 import type { GroupReceiver } from '../net/group-socket.js';
 import type { ChosenInterface } from '../net/network-interface.js';
 import { WANTED_RECEIVE_BUFFER_BYTES } from '../net/node-socket.js';
 import { openGroupReceiver } from '../net/open-group.js';
-import { type ClientOptions, DEFAULT_GROUP, DEFAULT_SERVER_PORT } from '../options.js';
+import type { ClientOptions } from '../options.js';
 import { readKeyFile } from '../trust-files.js';
 import { readCounters } from './counters.js';
 import { findElsewhere } from './elsewhere.js';
@@ -112,10 +112,10 @@ async function probe(
 
 /** A client asks there as well, where it looks for a server in vain. */
 async function findAtUsual(prober: Prober, wanted: Facts['wanted']): Promise<ServerFacts | null> {
-  const usual = { group: DEFAULT_GROUP, serverPort: DEFAULT_SERVER_PORT };
-  const isGiven = wanted.group === usual.group && wanted.serverPort === usual.serverPort;
-  if (isGiven || wanted.serverHost !== null || isIPv6Address(wanted.group)) return null;
-  const [server] = await new PathProbing(prober, { ...wanted, ...usual }).discover(USUAL_TURNS);
+  const usual = usualPlaceBeside(wanted, wanted.serverHost);
+  if (usual === null) return null;
+  const target = { ...wanted, group: usual.address, serverPort: usual.port };
+  const [server] = await new PathProbing(prober, target).discover(USUAL_TURNS);
   return server ?? null;
 }
 

@@ -11,7 +11,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { ClientIdentity, CopyHolder, FleetMember } from '../../server/events.js';
@@ -94,8 +94,8 @@ export class CopiesJournal {
   private writeText(text: string): void {
     if (this.fd === null) return;
     try {
-      const bytes = Buffer.from(text);
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at);
+      // All of it, however little the system takes at once.
+      writeFileSync(this.fd, text);
       fsyncSync(this.fd);
     } catch (error) {
       this.stop(error as Error);
